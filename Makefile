@@ -1,0 +1,109 @@
+# Every command of the house; `make` alone lists them.
+# Needs: make, git and the system's own python3 on Debian 12. Everything else is fetched by `make setup`,
+# from lock files with hashes. PYTHON is the system's interpreter since Triton's Python stub embeds its libpython.
+
+PYTHON      ?= /usr/bin/python3
+VENV        ?= .venv
+TRITON_VENV ?= .venv-triton
+PY          := $(VENV)/bin/python
+UV          := $(VENV)/bin/uv pip
+
+export PYTHONPATH := .:gen
+export UV_SYSTEM_CERTS ?= 1
+export UV_PYTHON_DOWNLOADS ?= never
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+export PIP_ROOT_USER_ACTION ?= ignore
+
+TRITON_LOCK := services/generation/triton/requirements.lock
+PROTOS      := $(shell find protos -name '*.proto' 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup protos lock packages demo up down status logs clean \
+        test test-unit test-integration test-e2e test-faults lint fmt promises
+
+##@ Start here
+help: ## List every target
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	      /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
+
+demo: setup protos ## Make one video through the whole suite [IMAGE=path PROMPT="..."]
+	@IMAGE="$(IMAGE)" PROMPT="$(PROMPT)" $(PY) -m deploy.local demo
+
+##@ The suite on this machine
+up: setup protos ## Start the whole suite in the foreground; Ctrl-C stops it
+	@$(PY) -m deploy.local up
+
+down: $(VENV)/.ok ## Stop the running suite
+	@$(PY) -m deploy.local down
+
+status: $(VENV)/.ok ## Say which parts are ready
+	@$(PY) -m deploy.local status
+
+logs: $(VENV)/.ok ## Follow the logs of all parts
+	@$(PY) -m deploy.local logs
+
+clean: ## Remove what runs have left: data, keys, generated code (environments stay)
+	@$(PYTHON) -m deploy.local clean
+
+##@ Build
+setup: packages $(VENV)/.ok $(TRITON_VENV)/.ok ## Make the Python environments from the lock files
+
+protos: gen/.stamp ## Generate stubs, descriptors and Envoy's routes into gen/
+
+lock: $(VENV)/.ok ## Resolve the dependencies anew and write the lock files
+	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --upgrade --extra test pyproject.toml -o requirements.lock
+	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --upgrade services/generation/triton/requirements.in -o $(TRITON_LOCK)
+
+##@ Check
+test: setup protos lint ## Run everything: lint, then all tests
+	$(PY) -m pytest -q tests
+
+test-unit: setup protos ## Run the tests of single rooms
+	$(PY) -m pytest -q tests/unit
+
+test-integration: setup protos ## Run the tests that join two or more parts
+	$(PY) -m pytest -q tests/integration
+
+test-e2e: setup protos ## Run the tests through Envoy
+	$(PY) -m pytest -q tests/e2e
+
+test-faults: setup protos ## Run the tests that kill and freeze processes
+	$(PY) -m pytest -q tests/faults
+
+lint: $(VENV)/.ok gen/.stamp ## Check the style of Python and the contracts
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/buf lint
+	$(VENV)/bin/buf format -d --exit-code
+	@tag=$$(git describe --tags --abbrev=0 2>/dev/null) || exit 0; $(VENV)/bin/buf breaking --against ".git#tag=$$tag"
+
+fmt: $(VENV)/.ok ## Format Python and protos
+	$(VENV)/bin/ruff check --fix-only --quiet .
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/buf format -w
+
+promises: $(VENV)/.ok ## Print which promises have a passing test
+	@$(PY) -m tests.support.promises
+
+# The system's packages come first: what is missing is said before anything is fetched.
+packages:
+	@$(PYTHON) deploy/local/packages.py
+
+$(VENV)/.ok: requirements.lock | packages
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
+	$(PY) -m pip install -q --require-hashes -r $(VENV)/uv.lock
+	$(UV) sync -q --python $(PY) --require-hashes requirements.lock
+	touch $@
+
+$(TRITON_VENV)/.ok: $(TRITON_LOCK) $(VENV)/.ok | packages
+	test -x $(TRITON_VENV)/bin/python || $(PYTHON) -m venv --without-pip $(TRITON_VENV)
+	$(UV) sync -q --python $(TRITON_VENV)/bin/python --require-hashes $(TRITON_LOCK)
+	touch $@
+
+gen/.stamp: $(PROTOS) deploy/protos.py $(VENV)/.ok
+	$(PY) -m deploy.protos
+	touch $@

@@ -1,0 +1,1 @@
+"""How Filmgate is run: on one machine (local), behind Envoy (envoy)."""
