@@ -1,0 +1,1 @@
+"""The generation service: videos from prompts and pictures."""
