@@ -28,7 +28,7 @@ help: ## List every target
 	      /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
 demo: setup protos ## Make one video through the whole suite [IMAGE=path PROMPT="..."]
-	@IMAGE="$(IMAGE)" PROMPT="$(PROMPT)" $(PY) -m deploy.local demo
+	@$(PY) -m deploy.local demo --image "$$IMAGE" --prompt "$$PROMPT"
 
 ##@ The suite on this machine
 up: setup protos ## Start the whole suite in the foreground; Ctrl-C stops it
@@ -55,7 +55,7 @@ lock: $(VENV)/.ok ## Resolve the dependencies anew and write the lock files
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --upgrade --extra test pyproject.toml -o requirements.lock
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --upgrade services/generation/triton/requirements.in -o $(TRITON_LOCK)
+	  --upgrade --no-deps services/generation/triton/requirements.in -o $(TRITON_LOCK)
 
 ##@ Check
 test: setup protos lint ## Run everything: lint, then all tests
@@ -90,7 +90,7 @@ promises: $(VENV)/.ok ## Print which promises have a passing test
 
 # The system's packages come first: what is missing is said before anything is fetched.
 packages:
-	@$(PYTHON) deploy/local/packages.py
+	@$(PYTHON) -m deploy.local.packages
 
 $(VENV)/.ok: requirements.lock | packages
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)

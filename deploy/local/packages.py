@@ -63,12 +63,11 @@ def platform_fault(system: str, machine: str, version: tuple[int, int]) -> str |
 def command(packages: Iterable[Package]) -> str:
     """The one shell command that installs `packages`, for root."""
     names = " ".join(package.name for package in packages)
-    return f"apt-get update && apt-get install -y --no-install-recommends {names}"
+    return f"apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends {names}"
 
 
 def _install(packages: list[Package]) -> int:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["/bin/sh", "-c", command(packages) + " >/dev/null"], env=environment, check=False)
+    subprocess.run(["/bin/sh", "-c", f"({command(packages)}) >/dev/null"], check=False)
     left = missing(packages)
     for package in left:
         print(f"The package {package.name} ({package.why}) could not be installed.", file=sys.stderr)

@@ -75,6 +75,11 @@ class Postgres:
         """The URL of the superuser, for tests and the supervisor only."""
         return self.url(ADMIN, "postgres")
 
+    @property
+    def alive(self) -> bool:
+        """Whether the server runs; once `start` has returned, that it takes sessions."""
+        return self.process is not None and self.process.poll() is None
+
     def url(self, role: str, database: str) -> str:
         """A SQLAlchemy URL for `role` on `database`, with its password and the socket's folder."""
         host = quote(str(self.sockets), safe="/")
@@ -109,7 +114,7 @@ class Postgres:
     def stop(self) -> None:
         """End all sessions and the server; harmless when it does not run."""
         for number, seconds in ((signal.SIGINT, 20), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
-            if self.process is None or self.process.poll() is not None:
+            if self.process is None or not self.alive:
                 break
             self.process.send_signal(number)
             try:
@@ -150,7 +155,6 @@ class Postgres:
     def sql(self, statements: str, database: str = "postgres", role: str = ADMIN) -> str:
         """Run statements one by one through psql as `role`; answers the unaligned rows. Errors are PostgresError."""
         environment = {
-            **os.environ,
             "PGHOST": str(self.sockets),
             "PGPORT": str(PORT),
             "PGUSER": role,
@@ -213,7 +217,7 @@ class Postgres:
 
     def _ready(self) -> bool:
         """PostgreSQL writes its state into the eighth line of its pid file, where pg_ctl reads it too."""
-        if self.process is None or self.process.poll() is not None:
+        if self.process is None or not self.alive:
             raise PostgresError(f"PostgreSQL ended at once; the reason is in {self.log}")
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()

@@ -1,0 +1,37 @@
+"""`python -m deploy.local up|demo|down|status|logs|clean`: what the Makefile calls."""
+
+import argparse
+import sys
+
+
+def main() -> int:
+    """Read the command line and do what it says; answers the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("up", "down", "status", "logs", "clean"):
+        commands.add_parser(name)
+    demo = commands.add_parser("demo")
+    demo.add_argument("--image", default="", help="a picture of yours; without it the project's own")
+    demo.add_argument("--prompt", default="", help="what the film shall show")
+    chosen = parser.parse_args()
+    if chosen.command == "clean":
+        return _clean()
+    from deploy.local import commands as doing  # noqa: PLC0415  clean must work without the environment that these need
+
+    if chosen.command == "demo":
+        return doing.show(chosen.image, chosen.prompt)
+    action = {"up": doing.up, "down": doing.down, "status": doing.status, "logs": doing.logs}[chosen.command]
+    return action()
+
+
+def _clean() -> int:
+    from deploy.local import clean, config  # noqa: PLC0415
+
+    refusal = clean.clean(config.read()[0].home)
+    if refusal:
+        print(refusal, file=sys.stderr)
+    return 1 if refusal else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Is it ready? One question per kind of part, each answered within a fraction of a second and never by an exception."""
+
+import socket
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from deploy.local.ports import Ports
+
+PATIENCE = 0.5  # seconds
+
+
+def is_ready(name: str, ports: Ports, admin: Path) -> bool:
+    """Whether the part `name` can serve, asked from outside; `admin` is the socket of Envoy's admin page."""
+    if name == "envoy":
+        return envoy_live(admin)
+    return healthy(ports.triton_port if name == "triton" else ports.health(name))
+
+
+def healthy(port: int) -> bool:
+    """Whether grpc.health.v1 on this plaintext loopback port says SERVING."""
+    # A new channel only once somebody listens: a refused channel would wait a second before it tried again.
+    if not _listens(port):
+        return False
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
+    with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
+        except grpc.RpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def envoy_live(admin: Path) -> bool:
+    """Whether Envoy's admin page on this unix socket says that it is ready for traffic."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE)
+        try:
+            client.connect(str(admin))
+            client.sendall(b"GET /ready HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")
+            return client.recv(64).startswith(b"HTTP/1.1 200")
+        except OSError:
+            return False
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(PATIENCE)
+        return client.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,91 @@
+"""One run of the suite from start to end: the checks before it, the lock, the signals, and the orderly stop."""
+
+import contextlib
+import dataclasses
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from deploy.local import config, ports
+from deploy.local.lock import Lock
+from deploy.local.suite import Suite, SuiteError
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+Tell = Callable[[], None]
+
+
+class Stopped(BaseException):
+    """A signal asked this process to end."""
+
+
+def run(act: Callable[[Suite, Tell], int], say: Callable[[str], None]) -> int:
+    """Start the suite, `act` on it, and stop it whatever happens. `act` also gets a function that notes the state.
+
+    Raises AlreadyRunning when another process runs it, SuiteError when something forbids the start.
+    """
+    settings, chosen = config.read()
+    outside = config.refuse_outside(settings.bind)
+    if outside:
+        raise SuiteError(outside)
+    home = settings.home.absolute()
+    lock = Lock(home)
+    lock.take()
+    try:
+        taken = list(ports.faults(chosen))
+        if taken:
+            raise SuiteError("\n".join(taken))
+        with _signals_raise():
+            return _started(Suite(home, chosen, say=say), lock, act)
+    finally:
+        lock.release()
+
+
+def _started(suite: Suite, lock: Lock, act: Callable[[Suite, Tell], int]) -> int:
+    last: dict[str, Any] = {}
+
+    def tell() -> None:
+        nonlocal last
+        note = _note(suite)
+        if note != last:
+            lock.write(note)
+            last = note
+
+    try:
+        suite.say("Starting Filmgate")
+        suite.start()
+        tell()
+        return act(suite, tell)
+    finally:
+        # From here on another Ctrl-C must not cut the orderly end short.
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        lock.write({})
+        suite.say("Stopping Filmgate")
+        suite.stop()
+
+
+def _note(suite: Suite) -> dict[str, Any]:
+    """What other commands may know about the running suite."""
+    parts = {
+        name: {"pid": suite.process(name).pid, "restarts": suite.process(name).restarts} for name in suite.launched
+    }
+    return {
+        "url": suite.url,
+        "outbox": str(suite.outbox),
+        "ports": dataclasses.asdict(suite.ports),
+        "parts": parts,
+    }
+
+
+@contextlib.contextmanager
+def _signals_raise() -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    former = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

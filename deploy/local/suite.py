@@ -1,0 +1,210 @@
+"""The whole embedded suite, or some of its parts, as one object: for `make up`, `make demo`, and the tests.
+
+    suite = Suite(home, ports=ports.free(), settings={"FILMGATE_LEASE_SECONDS": "4"})
+    suite.start()
+    suite.process("worker").kill(); suite.restart("worker")
+    suite.stop()
+
+Call it from the main thread: each process dies with the thread that launched it.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from deploy.local import certificates, config, migrations, ready, secret_files
+from deploy.local.files import private_folder, socket_folder
+from deploy.local.ports import Ports
+from deploy.local.postgres import Postgres
+from deploy.local.process import Process
+from deploy.local.triton import Triton
+
+SERVICES = ("auth", "billing", "generation", "privacy")
+COMMANDS = {
+    **{name: (f"services.{name}", "serve") for name in SERVICES},
+    "media": ("services.generation", "media"),
+    "worker": ("services.generation", "work"),
+}
+NAMES = ("postgres", "triton", *COMMANDS, "envoy")
+START_SECONDS = 60.0
+# Each stage ends before the next: first who makes work, then who receives it, last what they all stand on.
+STOP_STAGES = (("worker", "media", "generation"), ("envoy", "auth", "billing", "privacy", "triton"))
+
+
+class SuiteError(Exception):
+    """A part did not start; the message names it, its log and its last words."""
+
+
+class Suite:
+    """The parts called `names` (default: all), with data in `home`. `settings` override the processes' environment."""
+
+    def __init__(
+        self,
+        home: Path,
+        ports: Ports | None = None,
+        settings: Mapping[str, str] | None = None,
+        names: Iterable[str] = NAMES,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.home = private_folder(home)
+        self.ports = ports or Ports()
+        self.settings = dict(settings or {})
+        self.names = [name for name in NAMES if name in set(names)]
+        self.say = say
+        self.postgres = Postgres(self.home)
+        self.database_urls: dict[str, tuple[str, str]] = {}
+        self._triton = Triton(self.home, self.ports.triton_port)
+        self._processes: dict[str, Process] = {}
+        self._began = time.monotonic()
+
+    @property
+    def url(self) -> str:
+        """Where the outside world reaches the suite."""
+        return f"http://127.0.0.1:{self.ports.edge_port}"
+
+    @property
+    def outbox(self) -> Path:
+        """The folder of mails and messages, one file each."""
+        return self.home / "outbox"
+
+    @property
+    def admin_socket(self) -> Path:
+        """Envoy's admin page."""
+        return socket_folder(self.home, "envoy-admin.sock") / "envoy-admin.sock"
+
+    def env(self, name: str) -> dict[str, str]:
+        """The environment of the process `name`, as it gets it."""
+        return {**config.environment(name, self.home, self.ports, self.database_urls), **self.settings}
+
+    def process(self, name: str) -> Process:
+        """The process `name`, to be killed, stopped and woken by a test. KeyError when it was never launched."""
+        return self._processes[name]
+
+    def start(self) -> None:
+        """Start everything and wait until all of it is ready. On failure nothing is left running; raises SuiteError."""
+        self._began = time.monotonic()
+        try:
+            self._lay_out()
+            if "triton" in self.names:
+                self.launch("triton")
+            if "postgres" in self.names:
+                self._start_databases()
+            rest = [name for name in self.names if name not in ("postgres", "triton")]
+            for name in rest:
+                self.launch(name)
+            self._wait_ready([name for name in self.names if name != "postgres"])
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Drain and end everything that runs, stage by stage. Harmless when nothing does."""
+        for stage in STOP_STAGES:
+            running = [self._processes[name] for name in stage if name in self._processes]
+            for process in running:
+                process.terminate()
+            for process in running:
+                process.end()
+        self.postgres.stop()
+
+    def launch(self, name: str) -> None:
+        """Start the process `name` and answer at once; a living one is left as it is."""
+        process = self._processes.get(name) or self._make(name)
+        if not process.alive:
+            process.launch()
+
+    def restart(self, name: str, seconds: float = START_SECONDS) -> None:
+        """End what is left of `name`, start it again, and wait until it is ready."""
+        if name == "postgres":
+            self.postgres.stop()
+            self.postgres.start()
+            return
+        self._processes[name].end()
+        self._processes[name].launch()
+        self._wait_ready([name], seconds)
+
+    @property
+    def launched(self) -> list[str]:
+        """The names of the processes that were launched, PostgreSQL apart."""
+        return list(self._processes)
+
+    def is_ready(self, name: str) -> bool:
+        """Whether `name` says now that it can serve."""
+        if name == "postgres":
+            return self.postgres.alive
+        return self._processes[name].alive and ready.is_ready(name, self.ports, self.admin_socket)
+
+    async def until_ready(self, name: str, seconds: float = START_SECONDS) -> None:
+        """As restart's waiting, without blocking the event loop of a test."""
+        deadline = time.monotonic() + seconds
+        while not await asyncio.to_thread(self.is_ready, name):
+            self._refuse_late(name, deadline)
+            await asyncio.sleep(0.02)
+
+    def tend(self) -> None:
+        """Start again what has died. Call it a few times a second; it never waits long."""
+        if "postgres" in self.names and not self.postgres.alive:
+            self.say(f"postgres ended; it starts again; see {self.postgres.log}")
+            self.postgres.stop()
+            self.postgres.start()
+        for process in self._processes.values():
+            process.tend(self.say)
+
+    def _lay_out(self) -> None:
+        for name in ("logs", "run", "objects", "outbox"):
+            private_folder(self.home / name)
+        certificates.make(self.home)
+        secret_files.make(self.home / "secrets", config.keys_folder(self.home))
+
+    def _start_databases(self) -> None:
+        self.postgres.start()
+        self._told("postgres")
+        needed = {config.DATABASE_OF[name] for name in self.names if name in config.DATABASE_OF}
+        urls = {name: self.postgres.create_database(name) for name in sorted(needed)}
+        self.database_urls = {name: urls[base] for name, base in config.DATABASE_OF.items() if base in urls}
+        if migrations.run(self.home, {name: self._owner_env(name) for name in urls}):
+            self._told("migrations")
+
+    def _owner_env(self, name: str) -> dict[str, str]:
+        return {**config.environment(name, self.home, self.ports, self.database_urls, owner=True), **self.settings}
+
+    def _make(self, name: str) -> Process:
+        environment = self.env(name)
+        if name == "triton":
+            command, environment = self._triton.command(), {**environment, **self._triton.environment()}
+        elif name == "envoy":
+            command = self._envoy_command()
+        else:
+            command = [sys.executable, "-m", *COMMANDS[name]]
+        log = self.home / "logs" / f"{name}.log"
+        self._processes[name] = Process(name, command, environment, log, config.ROOT)
+        return self._processes[name]
+
+    def _envoy_command(self) -> list[str]:
+        from deploy.local import envoy  # noqa: PLC0415  its configuration needs the generated code, which others do not
+
+        return envoy.command(self.home, self.ports, self.admin_socket)
+
+    def _wait_ready(self, names: list[str], seconds: float = START_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
+        waiting = list(names)
+        while waiting:
+            for name in list(waiting):
+                if self.is_ready(name):
+                    waiting.remove(name)
+                    self._told(name)
+                else:
+                    self._refuse_late(name, deadline)
+            time.sleep(0.02)
+
+    def _refuse_late(self, name: str, deadline: float) -> None:
+        process = self._processes[name]
+        if process.alive and time.monotonic() < deadline:
+            return
+        fate = f"was not ready in time, its process is {'alive' if process.alive else process.ending()}"
+        raise SuiteError(f"{name} {fate}. Its log is {process.log}:\n{process.last_words()}")
+
+    def _told(self, name: str) -> None:
+        self.say(f"  {name:<12} ready after {time.monotonic() - self._began:4.1f} s")
