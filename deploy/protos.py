@@ -24,7 +24,15 @@ from grpc_tools import protoc
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GEN = ROOT / "gen"
-VENDORED = ("api/annotations", "api/field_behavior", "api/http", "rpc/error_details", "rpc/status", "type/date", "type/money")
+VENDORED = (
+    "api/annotations",
+    "api/field_behavior",
+    "api/http",
+    "rpc/error_details",
+    "rpc/status",
+    "type/date",
+    "type/money",
+)
 """Protos of google's that ours import. error_details and status are named for Envoy, which else leaves details out."""
 DESCRIPTORS = GEN / "filmgate.pb"
 
