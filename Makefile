@@ -76,14 +76,12 @@ test-faults: setup protos ## Run the tests that kill and freeze processes
 lint: $(VENV)/.ok gen/.stamp ## Check the style of Python and the contracts
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/buf lint
-	$(VENV)/bin/buf format -d --exit-code
-	@tag=$$(git describe --tags --abbrev=0 2>/dev/null) || exit 0; $(VENV)/bin/buf breaking --against ".git#tag=$$tag"
+	$(PY) -m deploy.protos lint
 
 fmt: $(VENV)/.ok ## Format Python and protos
 	$(VENV)/bin/ruff check --fix-only --quiet .
 	$(VENV)/bin/ruff format .
-	$(VENV)/bin/buf format -w
+	$(PY) -m deploy.protos format
 
 promises: $(VENV)/.ok ## Print which promises have a passing test
 	@$(PY) -m tests.support.promises
