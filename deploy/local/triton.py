@@ -1,0 +1,111 @@
+"""The real Triton of the nvidia-pytriton wheel, on loopback, with the one model repository of Filmgate.
+
+The wheel spreads the Python backend over several folders and carries its libraries beside itself. Here a backend folder
+is put together of links: the backend, the stub for the system's Python, and `site-packages`, where the models find
+the packages of Triton's own environment (the stub reads no PYTHONPATH). A container has all three in place already.
+"""
+
+import ctypes
+import os
+from pathlib import Path
+
+from deploy.local import ready
+from deploy.local.files import private_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+REPOSITORY = ROOT / "services" / "generation" / "triton"
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where Linux keeps it; the backend names its regions itself
+EXIT_SECONDS = 3
+PING_MILLISECONDS = 5000
+
+
+class TritonError(Exception):
+    """Triton's environment is not as it must be; the message says what a person can do."""
+
+
+class Triton:
+    """What it takes to run one server: its command, its environment, whether it is ready.
+
+    `site` is the environment made from requirements.lock by the system's own python3; `models` are loaded at start.
+    """
+
+    def __init__(
+        self, home: Path, port: int = 8120, site: Path = ROOT / ".venv-triton", models: tuple[str, ...] = ("animatic",)
+    ) -> None:
+        self.home = home
+        self.port = port
+        self.models = models
+        self._site = site
+
+    def command(self) -> list[str]:
+        """The server's command line; puts the backend folder together and sweeps what a killed one left behind.
+
+        Raises TritonError when the environment is absent.
+        """
+        self.sweep()
+        return [
+            str(self._wheel / "bin" / "tritonserver"),
+            f"--model-repository={REPOSITORY}",
+            f"--backend-directory={self._assemble()}",
+            f"--backend-config=python,shm-region-prefix-name={self._regions}",
+            "--model-control-mode=explicit",
+            *(f"--load-model={model}" for model in self.models),
+            "--disable-auto-complete-config",
+            f"--exit-timeout-secs={EXIT_SECONDS}",
+            "--allow-http=false",
+            "--allow-metrics=false",
+            "--grpc-address=127.0.0.1",
+            f"--grpc-port={self.port}",
+            f"--grpc-http2-min-recv-ping-interval-without-data={PING_MILLISECONDS}",
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """What the command needs beside the usual environment."""
+        return {"LD_LIBRARY_PATH": str(self._packages / "nvidia_pytriton.libs"), "OMP_NUM_THREADS": "1"}
+
+    def ready(self) -> bool:
+        """Whether the server listens and all of `models` are loaded; it listens only then."""
+        return ready.healthy(self.port)
+
+    def missing(self) -> list[str]:
+        """The Debian packages that the embedded start lacks: the library that the stub embeds, and venv."""
+        dotted = self._packages.parent.name.removeprefix("python")
+        try:
+            ctypes.CDLL(f"libpython{dotted}.so.1.0")
+        except OSError:
+            return [f"libpython{dotted}"]
+        return []
+
+    def sweep(self) -> None:
+        """Removes the shared memory that a killed server of this port has left; call it only when none runs."""
+        for region in SHARED_MEMORY.glob(f"{self._regions}*"):
+            region.unlink(missing_ok=True)
+
+    @property
+    def _packages(self) -> Path:
+        found = sorted(self._site.glob("lib/python3.*/site-packages"))
+        if not found:
+            raise TritonError(f"Triton's environment {self._site} is not there; run make setup")
+        return found[-1]
+
+    @property
+    def _wheel(self) -> Path:
+        return self._packages / "pytriton" / "tritonserver"
+
+    @property
+    def _regions(self) -> str:
+        return f"filmgate_{os.getuid()}_{self.port}_"
+
+    def _assemble(self) -> Path:
+        """The backend folder, made anew in the home."""
+        version = self._packages.parent.name.removeprefix("python")
+        backend, stub = self._wheel / "backends" / "python", self._wheel / "python_backend_stubs" / version
+        if not stub.is_dir():
+            raise TritonError(f"This Triton has no Python stub for Python {version}")
+        folder = private_folder(self.home / "triton" / "backends" / "python")
+        links = [*backend.iterdir(), *stub.iterdir(), self._packages]
+        for link in links:
+            place = folder / link.name
+            place.unlink(missing_ok=True)
+            place.symlink_to(link.resolve())
+        return folder.parent
