@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from services.runtime.config import ConfigError
+
 
 def main() -> int:
     """Read the command line and do what it says; answers the exit status."""
@@ -16,12 +18,13 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.command == "clean":
         return _clean()
+    if chosen.command in ("up", "demo"):
+        from deploy.local import foreground  # noqa: PLC0415  the others are to answer at once
+
+        return foreground.up() if chosen.command == "up" else foreground.show(chosen.image, chosen.prompt)
     from deploy.local import commands as doing  # noqa: PLC0415  clean must work without the environment that these need
 
-    if chosen.command == "demo":
-        return doing.show(chosen.image, chosen.prompt)
-    action = {"up": doing.up, "down": doing.down, "status": doing.status, "logs": doing.logs}[chosen.command]
-    return action()
+    return {"down": doing.down, "status": doing.status, "logs": doing.logs}[chosen.command]()
 
 
 def _clean() -> int:
@@ -34,4 +37,7 @@ def _clean() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except ConfigError as fault:
+        sys.exit(f"These settings cannot be: {fault}")

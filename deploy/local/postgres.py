@@ -68,6 +68,7 @@ class Postgres:
         self.sockets = socket_folder(self.home, f"{SOCKET}.lock")
         self.log = private_folder(self.home / "logs") / "postgres.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.restarts = 0
         self._lock: int | None = None
 
     @property

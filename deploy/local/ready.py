@@ -6,22 +6,13 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from deploy.local.ports import Ports
-
 PATIENCE = 0.5  # seconds
-
-
-def is_ready(name: str, ports: Ports, admin: Path) -> bool:
-    """Whether the part `name` can serve, asked from outside; `admin` is the socket of Envoy's admin page."""
-    if name == "envoy":
-        return envoy_live(admin)
-    return healthy(ports.triton_port if name == "triton" else ports.health(name))
 
 
 def healthy(port: int) -> bool:
     """Whether grpc.health.v1 on this plaintext loopback port says SERVING."""
     # A new channel only once somebody listens: a refused channel would wait a second before it tried again.
-    if not _listens(port):
+    if not _listens_on(port):
         return False
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
     with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
@@ -44,7 +35,14 @@ def envoy_live(admin: Path) -> bool:
             return False
 
 
-def _listens(port: int) -> bool:
+def listens(path: Path) -> bool:
+    """Whether somebody takes connections on this unix socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE)
+        return client.connect_ex(str(path)) == 0
+
+
+def _listens_on(port: int) -> bool:
     with socket.socket() as client:
         client.settimeout(PATIENCE)
         return client.connect_ex(("127.0.0.1", port)) == 0

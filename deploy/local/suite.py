@@ -17,7 +17,7 @@ from pathlib import Path
 from deploy.local import certificates, config, migrations, ready, secret_files
 from deploy.local.files import private_folder, socket_folder
 from deploy.local.ports import Ports
-from deploy.local.postgres import Postgres
+from deploy.local.postgres import SOCKET, Postgres
 from deploy.local.process import Process
 from deploy.local.triton import Triton
 
@@ -130,11 +130,18 @@ class Suite:
         """The names of the processes that were launched, PostgreSQL apart."""
         return list(self._processes)
 
-    def is_ready(self, name: str) -> bool:
-        """Whether `name` says now that it can serve."""
+    def answers(self, name: str) -> bool:
+        """Whether the part `name` can serve, asked from outside: also for a suite of another process."""
         if name == "postgres":
-            return self.postgres.alive
-        return self._processes[name].alive and ready.is_ready(name, self.ports, self.admin_socket)
+            return ready.listens(self.postgres.sockets / SOCKET)
+        if name == "envoy":
+            return ready.envoy_live(self.admin_socket)
+        return ready.healthy(self.ports.triton_port if name == "triton" else self.ports.health(name))
+
+    def is_ready(self, name: str) -> bool:
+        """Whether our own process `name` lives and can serve."""
+        alive = self.postgres.alive if name == "postgres" else self._processes[name].alive
+        return alive and self.answers(name)
 
     async def until_ready(self, name: str, seconds: float = START_SECONDS) -> None:
         """As restart's waiting, without blocking the event loop of a test."""
@@ -149,6 +156,7 @@ class Suite:
             self.say(f"postgres ended; it starts again; see {self.postgres.log}")
             self.postgres.stop()
             self.postgres.start()
+            self.postgres.restarts += 1
         for process in self._processes.values():
             process.tend(self.say)
 
