@@ -19,6 +19,7 @@ from services.generation.film.planes import BLACK, NEUTRAL, WHITE, Planes
 Mask = NDArray[np.float32]
 PLATE_OPACITY = 0.62
 FLAT = 0.4
+SAMPLE = 100
 INKED = 0.5
 
 
@@ -94,7 +95,7 @@ def plate(label: Label, width: int, height: int) -> Plate:
 def measured(text: str) -> list[str]:
     """The letters whose ink is held to the height; flat signs such as 一 are not, nor is punctuation."""
     letters = [character for character in text if unicodedata.category(character)[0] in "LN"]
-    return [character for character in letters if _ink_height(character, 100) >= FLAT * 100]
+    return [character for character in letters if _ink_height(character, SAMPLE) >= FLAT * SAMPLE]
 
 
 def _size(label: Label, short: int) -> tuple[int, int]:
@@ -103,12 +104,14 @@ def _size(label: Label, short: int) -> tuple[int, int]:
     if not letters or lettering.drawable(label.text) != label.text:
         raise LabelUnfit("The label's text has no letters, or some that the font cannot draw.")
     wanted = math.ceil(label.ink_percent * short / 100) + 1
-    size = wanted
+    lowest = min(letters, key=lambda letter: _ink_height(letter, SAMPLE))
+    size = int(wanted * SAMPLE / (_ink_height(lowest, SAMPLE) + 2))
     while (least := min(_ink_height(letter, size) for letter in set(letters))) < wanted:
         size += 1
     return size, least
 
 
+@lru_cache(maxsize=512)
 def _ink_height(character: str, size: int) -> int:
     rows = np.flatnonzero((lettering.ink(character, size) >= INKED).any(axis=1))
     return int(rows[-1] - rows[0] + 1) if rows.size else 0
@@ -131,14 +134,14 @@ def _letters(lines: list[str], size: int, padding: int) -> tuple[Mask, tuple[Cel
     ascent, descent = lettering.font(size).getmetrics()
     height = _even(step * (len(lines) - 1) + ascent + descent + padding // 2)
     mask = np.zeros((height, _even(room + 2 * padding)), np.float32)
-    cells = []
+    cells, held = [], set(measured("".join(lines)))
     for row, line in enumerate(lines):
         pen, top = mask.shape[1] - padding - math.ceil(lettering.width(line, size)), row * step + padding // 4
         for character in line:
             drawn = lettering.ink(character, size)[:, : mask.shape[1] - pen]
             area = mask[top : top + drawn.shape[0], pen : pen + drawn.shape[1]]
             np.maximum(area, drawn[: area.shape[0]], out=area)
-            if character in measured(line):
+            if character in held:
                 cells.append(_cell(character, drawn, pen, top))
             pen += round(lettering.width(character, size))
     return mask, tuple(cells)

@@ -39,7 +39,7 @@ def of_frame(frame: av.VideoFrame) -> Planes:
     half = (height + 1) // 2, (width + 1) // 2
     sizes = ((height, width), half, half)
     luma, blue, red = (
-        _rows(plane)[:rows, :columns].copy() for plane, (rows, columns) in zip(frame.planes, sizes, strict=True)
+        rows_of(plane)[:rows, :columns].copy() for plane, (rows, columns) in zip(frame.planes, sizes, strict=True)
     )
     return Planes(luma, blue, red)
 
@@ -49,10 +49,10 @@ def to_frame(planes: Planes) -> av.VideoFrame:
     width, height = planes.size
     frame = av.VideoFrame(width, height, "yuv420p")
     for plane, pixels in zip(frame.planes, (planes.luma, planes.blue, planes.red), strict=True):
-        _rows(plane)[: pixels.shape[0], : pixels.shape[1]] = pixels
+        rows_of(plane)[: pixels.shape[0], : pixels.shape[1]] = pixels
     return frame
 
 
-def _rows(plane: Any) -> Plane:
+def rows_of(plane: Any) -> Plane:
     """The memory of a PyAV plane itself, its rows as long as they are padded."""
     return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
