@@ -1,0 +1,1 @@
+"""Privacy: the published policies, who accepted which, and the record of what operators and the system did."""

@@ -1,0 +1,22 @@
+"""All SQL of the audit log: it inserts and reads, nothing else."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.privacy.audit.tables import AuditEvent
+from services.runtime.pages import Page
+
+
+async def record(session: AsyncSession, event: AuditEvent) -> None:
+    """Insert an event; the same id again does nothing, whatever it says: what was written first stands."""
+    values = {column.name: getattr(event, column.name) for column in AuditEvent.__table__.columns}
+    await session.execute(insert(AuditEvent).values(values).on_conflict_do_nothing(index_elements=["id"]))
+
+
+async def page_of(session: AsyncSession, subject: str, page: Page) -> list[AuditEvent]:
+    """Answer a page of events, newest first; of all subjects when `subject` is empty."""
+    query = sa.select(AuditEvent)
+    if subject:
+        query = query.where(AuditEvent.subject == subject)
+    return list(await session.scalars(page.of(query, AuditEvent.event_time, AuditEvent.id)))

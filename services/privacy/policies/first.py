@@ -1,0 +1,47 @@
+"""The texts that come as files: published at the first start, and never changed afterwards."""
+
+import re
+from pathlib import Path
+
+from services.privacy.policies import domain, publication, store
+from services.runtime.clock import Clock
+from services.runtime.database import Database
+
+_NAME = re.compile(r"(\d{4})\.([a-z]{2})\.md")
+
+
+class TextChangedError(Exception):
+    """A file differs from what was published under its version. The message says what to do."""
+
+
+def read(folder: Path) -> dict[tuple[str, int], tuple[domain.Text, ...]]:
+    """Read `<folder>/<kind>/<version>.<language>.md` by kind and version. The first line, `# ...`, is the title.
+
+    Raises ValueError for a file of another name or without a title.
+    """
+    found: dict[tuple[str, int], tuple[domain.Text, ...]] = {}
+    for path in sorted(folder.glob("*/*")):
+        name, text = _NAME.fullmatch(path.name), path.read_text(encoding="utf-8")
+        title = text.partition("\n")[0]
+        if name is None or not title.startswith("# "):
+            raise ValueError(f"{path}: a text is called 0001.en.md and begins with `# ` and its title")
+        key = (path.parent.name, int(name[1]))
+        found[key] = (*found.get(key, ()), domain.Text(name[2], title[2:].strip(), text))
+    return found
+
+
+async def publish_all(database: Database, folder: Path, clock: Clock) -> None:
+    """Publish each version of the files that is not published yet, in force from now on.
+
+    Safe to run in several processes at once. Raises TextChangedError when a published version differs from its file.
+    """
+    for (kind, version), texts in sorted(read(folder).items()):
+        now = clock.now()
+        draft = domain.Draft(kind, version, now, texts)
+        async with database.transaction() as session:
+            stored = await store.find_version(session, kind, version) or await publication.publish(session, draft, now)
+            if not publication.is_same(stored, draft):
+                raise TextChangedError(
+                    f"{folder}/{kind}/{version:04}.*.md differs from the published version {version}: "
+                    "published text never changes. Restore the files, and publish the next version."
+                )
