@@ -1,0 +1,1 @@
+"""The files room: uploaded pictures and made videos."""

@@ -1,0 +1,44 @@
+"""Rules of files: where objects lie, what a picture may be, what a made video reports. Pure."""
+
+import dataclasses
+import datetime
+
+UPLOAD_LIMIT_BYTES = 32 * 1024 * 1024
+UNREADY_FOR = datetime.timedelta(hours=24)
+"""An upload or output that has not become READY by then is swept."""
+PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp")
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A made video as measured on its final bytes. `aigc` is the JSON of the metadata label as read back."""
+
+    size_bytes: int
+    sha256: str
+    width: int
+    height: int
+    frame_rate: float
+    duration_seconds: float
+    visible_seconds: float
+    visible_ink_percent: float
+    aigc: str
+
+
+def input_object(organization: str, file_id: str) -> str:
+    """Key of an uploaded picture, byte for byte as it came."""
+    return f"inputs/{organization}/{file_id}"
+
+
+def frame_object(input_key: str) -> str:
+    """Key of the picture that a model is given: upright, without metadata, JPEG, at most 3840 pixels on a side."""
+    return f"{input_key}.frame.jpg"
+
+
+def output_object(organization: str, video_id: str, file_id: str) -> str:
+    """Key of a made video; each attempt has a file of its own."""
+    return f"outputs/{organization}/{video_id}/{file_id}.mp4"
+
+
+def objects_of(kind: str, key: str) -> list[str]:
+    """Answer all objects that belong to a file."""
+    return [key, frame_object(key)] if kind == "IMAGE" else [key]

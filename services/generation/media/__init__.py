@@ -1,0 +1,1 @@
+"""The media process: uploads and downloads over plain HTTP behind the edge."""

@@ -1,0 +1,1 @@
+"""The models room: what is on offer, and whether an instance runs."""

@@ -1,0 +1,1 @@
+"""The moderation room: what may be made."""

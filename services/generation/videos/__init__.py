@@ -1,0 +1,1 @@
+"""The videos room: the task, from its order to its settled end."""
