@@ -1,0 +1,1 @@
+"""What every process of the suite stands on; it knows no domain noun."""

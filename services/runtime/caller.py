@@ -1,0 +1,285 @@
+"""Who is calling: policies, the caller token (EdDSA JWT), and the call that is being served."""
+
+import asyncio
+import contextvars
+import dataclasses
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from services.runtime import errors
+from services.runtime.clock import Clock, SystemClock
+
+ISSUER = "auth"
+HEADER = "x-filmgate-caller"
+REQUEST_ID = "x-request-id"
+SUITE = frozenset({"edge", "auth", "billing", "generation", "media", "worker", "privacy", "operator"})
+_FORWARDERS = frozenset({"edge", "media"})
+_LONGEST_TOKEN = 8192
+_REMEMBERED = 10_000
+_KEY_FETCH_SECONDS = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """Who may call a method. Made by PUBLIC, CALLER, SERVICE and STAFF."""
+
+    kind: str
+    scope: str = ""
+    peers: frozenset[str] = frozenset()
+
+
+PUBLIC = Policy("PUBLIC")
+"""Anyone whom the edge lets through: any peer with a certificate, no caller token."""
+
+
+def CALLER(scope: str) -> Policy:
+    """A customer: the peer is edge or media (or the token's own presenter) and a valid token bears `scope`."""
+    return Policy("CALLER", scope)
+
+
+def SERVICE(*peers: str) -> Policy:
+    """One of the named peers of the suite, known by its certificate. The edge only where it is named."""
+    return Policy("SERVICE", peers=frozenset(peers))
+
+
+def STAFF(role: str) -> Policy:
+    """Staff in a role; until staff sign in, the certificate that bears the role's name."""
+    return Policy("STAFF", peers=frozenset({role}))
+
+
+@dataclasses.dataclass(frozen=True)
+class Caller:
+    """The customer that a verified token names. `key` or `session` says which credential was shown."""
+
+    organization: str
+    project: str
+    account: str
+    key: str = ""
+    session: str = ""
+    scopes: frozenset[str] = frozenset()
+    presenter: str = ""
+    request_id: str = ""
+
+
+@dataclasses.dataclass
+class Call:
+    """The call being served, as the interceptors found it."""
+
+    method: str = ""
+    request_id: str = ""
+    trace_id: str = ""
+    span_id: str = ""
+    peer: str = ""
+    token: str = ""
+    caller: Caller | None = None
+    deadline: float | None = None
+    """End of the time that is left, on the monotonic clock; None for a stream without one."""
+    reason: str = ""
+
+
+_call: contextvars.ContextVar[Call | None] = contextvars.ContextVar("call", default=None)
+
+
+def enter(call: Call | None) -> contextvars.Token[Call | None]:
+    """Make `call` the current one, for the interceptors and for tests; give the answer to `leave`."""
+    return _call.set(call)
+
+
+def leave(token: contextvars.Token[Call | None]) -> None:
+    """Restore what was current before `enter`."""
+    _call.reset(token)
+
+
+def call() -> Call | None:
+    """Answer the call being served, None outside of one (a job, a start-up)."""
+    return _call.get()
+
+
+def current() -> Caller:
+    """Answer the verified customer of a CALLER method. Raises LookupError anywhere else, which is a defect."""
+    serving = _call.get()
+    if serving is None or serving.caller is None:
+        raise LookupError("there is no caller: the method's policy is not CALLER")
+    return serving.caller
+
+
+def peer() -> str:
+    """Answer the name of the calling process: the first DNS name of its certificate; empty outside of a call."""
+    serving = _call.get()
+    return serving.peer if serving else ""
+
+
+def token() -> str:
+    """Answer the raw caller token, to forward it; empty where there is none."""
+    serving = _call.get()
+    return serving.token if serving else ""
+
+
+def request_id() -> str:
+    """Answer the id of the request being served; empty outside of a call."""
+    serving = _call.get()
+    return serving.request_id if serving else ""
+
+
+def seconds_left() -> float | None:
+    """Answer how long the caller will still wait, in seconds; None when nobody set a limit."""
+    serving = _call.get()
+    return None if serving is None or serving.deadline is None else serving.deadline - time.monotonic()
+
+
+def check_peer(policy: Policy, peer_name: str, caller: Caller | None) -> None:
+    """Raise PEER_NOT_ALLOWED or SCOPE_MISSING unless the policy lets them in. Anything unknown is out."""
+    if not peer_name:
+        raise errors.PEER_NOT_ALLOWED()
+    if policy.kind == "PUBLIC":
+        return
+    if policy.kind in ("SERVICE", "STAFF"):
+        if peer_name not in policy.peers:
+            raise errors.PEER_NOT_ALLOWED()
+        return
+    if policy.kind != "CALLER" or caller is None:
+        raise errors.PEER_NOT_ALLOWED()
+    if peer_name != caller.presenter and (
+        peer_name not in _FORWARDERS or (caller.presenter and caller.presenter not in _FORWARDERS)
+    ):
+        raise errors.PEER_NOT_ALLOWED()
+    if policy.scope not in caller.scopes:
+        raise errors.SCOPE_MISSING(scope=policy.scope)
+
+
+def mint(
+    private_key: Ed25519PrivateKey,
+    kid: str,
+    *,
+    audience: str,
+    account: str,
+    organization: str,
+    project: str,
+    key: str = "",
+    session: str = "",
+    scopes: Iterable[str] = (),
+    presenter: str = "edge",
+    request_id: str = "",
+    lifetime_seconds: float = 30.0,
+    clock: Clock | None = None,
+) -> str:
+    """Make a caller token for one audience (the name of a service). Only auth holds a private key."""
+    now = (clock or SystemClock()).now().timestamp()
+    claims: dict[str, Any] = {
+        "iss": ISSUER, "aud": audience, "sub": account, "org": organization, "prj": project,
+        "scp": sorted(scopes), "prs": presenter, "rid": request_id, "iat": int(now), "exp": int(now + lifetime_seconds),
+    }  # fmt: skip
+    claims |= {name: value for name, value in (("key", key), ("ses", session)) if value}
+    return jwt.encode(claims, private_key, algorithm="EdDSA", headers={"kid": kid})
+
+
+class Verifier:
+    """Verifies caller tokens for one audience. `fetch_keys` answers the raw 32-byte public keys of auth by kid.
+
+    Keys are fetched by `ready` and on an unknown kid, at most every 10 s; verified tokens are remembered until they
+    expire.
+    """
+
+    def __init__(
+        self,
+        fetch_keys: Callable[[], Awaitable[Mapping[str, bytes]]],
+        audience: str,
+        clock: Clock | None = None,
+    ) -> None:
+        self.audience = audience
+        self._fetch = fetch_keys
+        self._clock = clock or SystemClock()
+        self._keys: dict[str, Ed25519PublicKey] = {}
+        self._fetched: float | None = None
+        self._lock = asyncio.Lock()
+        self._verified: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
+
+    async def ready(self) -> None:
+        """Fetch the keys unless there are some. Raises while there are none: a health check of every process."""
+        if not self._keys:
+            await self._refresh_if_old()
+        if not self._keys:
+            raise errors.PEER_UNAVAILABLE()
+
+    async def verify(self, text: str) -> Caller:
+        """Answer the caller that a token names. Raises TOKEN_INVALID, TOKEN_EXPIRED, PEER_UNAVAILABLE (no keys)."""
+        now = self._clock.now().timestamp()
+        mark = hashlib.sha256(text.encode()).digest()
+        known = self._verified.get(mark)
+        if known is None:
+            claims = await self._claims(text)
+            known = (float(claims["exp"]), _caller(claims))
+            if float(claims["iat"]) > now + 60:
+                raise errors.TOKEN_INVALID()
+        if known[0] <= now:
+            self._verified.pop(mark, None)
+            raise errors.TOKEN_EXPIRED()
+        self._verified[mark] = known
+        self._verified.move_to_end(mark)
+        if len(self._verified) > _REMEMBERED:
+            self._verified.popitem(last=False)
+        return known[1]
+
+    async def _claims(self, text: str) -> dict[str, Any]:
+        if not text or len(text) > _LONGEST_TOKEN:
+            raise errors.TOKEN_INVALID()
+        try:
+            key = await self._key(str(jwt.get_unverified_header(text).get("kid", "")))
+            claims: dict[str, Any] = jwt.decode(
+                text,
+                key,
+                algorithms=["EdDSA"],
+                audience=self.audience,
+                issuer=ISSUER,
+                options={
+                    "require": ["iss", "aud", "sub", "org", "prj", "scp", "prs", "iat", "exp"],
+                    "verify_exp": False,  # by our own clock, above
+                    "verify_iat": False,
+                    "strict_aud": True,
+                },
+            )
+        except (jwt.PyJWTError, ValueError, UnsupportedAlgorithm):
+            raise errors.TOKEN_INVALID() from None
+        return claims
+
+    async def _key(self, kid: str) -> Ed25519PublicKey:
+        if kid not in self._keys:
+            await self._refresh_if_old()
+        if not self._keys:
+            raise errors.PEER_UNAVAILABLE()
+        if kid not in self._keys:
+            raise errors.TOKEN_INVALID()
+        return self._keys[kid]
+
+    async def _refresh_if_old(self) -> None:
+        """Fetch unless this was tried in the last 10 s: a stranger's invented kids must not become our load on auth."""
+        async with self._lock:
+            wait = _KEY_FETCH_SECONDS if self._keys else 1.0
+            if self._fetched is not None and self._clock.now().timestamp() - self._fetched < wait:
+                return
+            try:
+                await self._refresh()
+            except Exception:  # noqa: BLE001  whatever failed, the keys at hand decide
+                return
+
+    async def _refresh(self) -> None:
+        self._fetched = self._clock.now().timestamp()
+        self._keys = {kid: Ed25519PublicKey.from_public_bytes(raw) for kid, raw in (await self._fetch()).items()}
+
+
+def _caller(claims: Mapping[str, Any]) -> Caller:
+    scopes = claims["scp"]
+    texts = [claims.get(name, "") for name in ("org", "prj", "sub", "key", "ses", "prs", "rid")]
+    if not all(isinstance(text, str) for text in [*texts, *(scopes if isinstance(scopes, list) else [None])]):
+        raise errors.TOKEN_INVALID()
+    if not isinstance(claims["exp"], int) or not isinstance(claims["iat"], int):
+        raise errors.TOKEN_INVALID()
+    organization, project, account, key, session, presenter, request = texts
+    return Caller(organization, project, account, key, session, frozenset(scopes), presenter, request)

@@ -1,0 +1,101 @@
+"""Settings from the environment: a frozen dataclass per process, all faults told at once."""
+
+import dataclasses
+import os
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class ConfigError(Exception):
+    """The environment does not make valid settings; the message names every fault."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every process of the suite reads. A service's own settings extend it and give its name, port and files."""
+
+    name: str = dataclasses.field(metadata={"fixed": True})
+    """Name of the process: its certificate, its port setting and its error domain bear it."""
+    home: Path = Path(".filmgate")
+    profile: str = "default"
+    database_url: str = ""
+    """SQLAlchemy URL (postgresql+asyncpg) of the service role."""
+    owner_database_url: str = ""
+    """The owner role's URL; only `migrate` reads it."""
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    bind: str = "127.0.0.1"
+    health_port: int = 0
+    secrets: Path = Path(".filmgate/secrets")
+    keys: Path = Path(".filmgate-keys")
+    objects: str = ".filmgate/objects"
+    outbox: Path = Path(".filmgate/outbox")
+    public_url: str = "http://127.0.0.1:8080"
+    lease_seconds: float = 30.0
+    beat_seconds: float = 5.0
+    log_level: str = "INFO"
+    auth_address: str = "127.0.0.1:8101"
+    billing_address: str = "127.0.0.1:8102"
+    generation_address: str = "127.0.0.1:8103"
+    privacy_address: str = "127.0.0.1:8104"
+    media_address: str = "127.0.0.1:8105"
+    triton_address: str = "127.0.0.1:8120"
+
+    def address(self, peer: str) -> str:
+        """Answer host:port of a peer by its name."""
+        return str(getattr(self, f"{peer}_address"))
+
+    @property
+    def port(self) -> int:
+        """The port of this process: the field `<name>_port`, 0 where there is none."""
+        return int(getattr(self, f"{self.name}_port", 0))
+
+    def tls(self) -> tuple[bytes, bytes, bytes]:
+        """Read (authority, certificate, key) in PEM. By default they are the files of `home`/certs."""
+        certs = self.home / "certs"
+        paths = (self.tls_ca or certs / "ca.crt", self.tls_cert or certs / f"{self.name}.crt")
+        return (*(path.read_bytes() for path in paths), (self.tls_key or certs / f"{self.name}.key").read_bytes())  # type: ignore[return-value]
+
+
+def from_env(cls: type[T], environ: Mapping[str, str] | None = None) -> T:
+    """Make `cls` from the environment: field `health_port` is FILMGATE_HEALTH_PORT. Raises ConfigError with all faults.
+
+    A field without a default is required; an empty variable counts as absent.
+    """
+    environ = os.environ if environ is None else environ
+    hints = typing.get_type_hints(cls)
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        variable = f"FILMGATE_{field.name.upper()}"
+        text = "" if field.metadata.get("fixed") else environ.get(variable, "")
+        if text:
+            try:
+                values[field.name] = _parse(hints[field.name], text)
+            except ValueError as fault:
+                faults.append(f"{variable}: {fault}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            faults.append(f"{variable} is required")
+    if faults:
+        raise ConfigError("; ".join(faults))
+    return cls(**values)
+
+
+def _parse(kind: Any, text: str) -> Any:
+    """Read one value; the message of the ValueError never repeats it, since it may be a secret."""
+    if isinstance(kind, types.UnionType):
+        kind = next(option for option in kind.__args__ if option is not type(None))
+    if kind is bool:
+        if text.lower() not in ("true", "false", "1", "0"):
+            raise ValueError("is not true or false")
+        return text.lower() in ("true", "1")
+    try:
+        return kind(text)
+    except (TypeError, ValueError):
+        raise ValueError(f"is not a valid {kind.__name__}") from None

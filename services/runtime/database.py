@@ -1,0 +1,149 @@
+"""PostgreSQL: the tables' base class, transactions, and migrations under an advisory lock."""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
+
+from services.runtime import errors
+
+Time = sa.DateTime(timezone=True)
+"""Column type of a moment: aware, UTC."""
+_SERVICES = Path(__file__).parent.parent
+_LOCK_WAIT = "30s"
+
+
+class Base(DeclarativeBase):
+    """The one base of all tables; a table's name is unique across the services."""
+
+
+def column(element: int, *args: Any, **options: Any) -> MappedColumn[Any]:
+    """Declare a column that names the data element it holds. The rest is as in `mapped_column`."""
+    return mapped_column(*args, info={"element": element}, **options)
+
+
+class Database:
+    """One database by the URL of the service role (postgresql+asyncpg). Every wait in it has an end."""
+
+    def __init__(self, url: str, pool_size: int = 10) -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=5,
+            pool_recycle=1800,
+            connect_args={
+                "timeout": 5,
+                "server_settings": {
+                    "timezone": "UTC",
+                    "statement_timeout": "10000",
+                    "lock_timeout": "5000",
+                    "idle_in_transaction_session_timeout": "30000",
+                },
+            },
+        )
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Open a READ COMMITTED transaction; it commits at the end of the block, or rolls back when that raises.
+
+        Raises PEER_UNAVAILABLE when the database cannot be reached or was lost on the way.
+        """
+        try:
+            async with self._sessions() as session, session.begin():
+                yield session
+        except (OSError, sa.exc.TimeoutError) as fault:
+            raise errors.PEER_UNAVAILABLE() from fault
+        except sa.exc.DBAPIError as fault:
+            if fault.connection_invalidated or isinstance(fault, sa.exc.InterfaceError):
+                raise errors.PEER_UNAVAILABLE() from fault
+            raise
+
+    async def ping(self) -> None:
+        """Ask the database for a sign of life; raises within 5 s when there is none."""
+        async with asyncio.timeout(5), self.transaction() as session:
+            await session.execute(sa.text("SELECT 1"))
+
+    async def require_revision(self, service: str) -> None:
+        """Raise RuntimeError unless the database stands at the newest migration of this service's code."""
+        async with self.engine.connect() as connection:
+            found = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+        wanted = ScriptDirectory.from_config(_config(service)).get_current_head()
+        if found != wanted:
+            raise RuntimeError(f"the database is at {found}, the code needs {wanted}: run {service} migrate")
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+async def migrate(owner_url: str, service: str) -> None:
+    """Bring the database to the newest revision of `service`. Concurrent runs wait for each other, up to 30 s.
+
+    Within it a lock is waited for at most 4 s and a statement runs at most 30 s, so that a migration never stands in
+    the way of the running service for long.
+    """
+    engine = create_async_engine(owner_url, poolclass=sa.NullPool, connect_args={"timeout": 5})
+    try:
+        async with engine.connect() as connection:
+            await _migrate(connection, service)
+    finally:
+        await engine.dispose()
+
+
+async def _migrate(connection: AsyncConnection, service: str) -> None:
+    number = int.from_bytes(hashlib.sha256(f"migrate {service}".encode()).digest()[:8], signed=True)
+    await connection.execute(sa.text(f"SET statement_timeout = '{_LOCK_WAIT}'"))
+    await connection.execute(sa.text("SELECT pg_advisory_lock(:number)"), {"number": number})
+    await connection.execute(sa.text("SET lock_timeout = '4s'"))
+    await connection.commit()
+    await connection.run_sync(lambda sync: command.upgrade(_config(service, sync), "head"))
+    await connection.commit()
+
+
+def _config(service: str, connection: sa.Connection | None = None) -> Config:
+    """Alembic's settings: our one environment, the service's own versions."""
+    config = Config()
+    config.set_main_option("script_location", str(_SERVICES / "runtime" / "migrations"))
+    config.set_main_option("version_locations", str(_SERVICES / service / "migrations" / "versions"))
+    config.set_main_option("path_separator", "newline")
+    config.attributes["connection"] = connection
+    config.attributes["service"] = service
+    return config
+
+
+def tables_of(service: str) -> list[sa.Table]:
+    """Answer the tables of a service that are imported, with those of the runtime."""
+    homes = (f"services.{service}.", "services.runtime.")
+    return [
+        mapper.local_table
+        for mapper in Base.registry.mappers
+        if mapper.class_.__module__.startswith(homes) and isinstance(mapper.local_table, sa.Table)
+    ]
+
+
+def append_only(op: Any, table: str) -> None:
+    """In a migration: leave everyone but the owner only SELECT and INSERT on a table."""
+    connection = op.get_bind()
+    grantees = connection.execute(
+        sa.text(
+            "SELECT DISTINCT grantee FROM information_schema.role_table_grants "
+            "WHERE table_schema = current_schema() AND table_name = :table AND grantee <> current_user"
+        ),
+        {"table": table},
+    ).scalars()
+    quote = connection.dialect.identifier_preparer.quote
+    for grantee in [*grantees]:
+        role = grantee if grantee == "PUBLIC" else quote(grantee)
+        op.execute(f"REVOKE UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON {quote(table)} FROM {role}")

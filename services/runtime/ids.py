@@ -1,0 +1,21 @@
+"""Identifiers: a prefix and 26 characters of Crockford base32 that hold a UUIDv7, so they sort by their time."""
+
+import os
+import re
+import time
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_TAIL = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+
+
+def new(prefix: str) -> str:
+    """Make an id such as `vid_01K9...`: unique, opaque, sortable by creation to the millisecond."""
+    value = int.from_bytes(os.urandom(10)) & ((1 << 74) - 1)
+    value = (time.time_ns() // 1_000_000) << 80 | 7 << 76 | (value >> 62) << 64 | 2 << 62 | value & ((1 << 62) - 1)
+    return f"{prefix}_" + "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+def is_id(prefix: str, text: str) -> bool:
+    """Say whether `text` has the form of an id with this prefix; any other string simply names nothing."""
+    head, _, tail = text.partition("_")
+    return head == prefix and _TAIL.fullmatch(tail) is not None

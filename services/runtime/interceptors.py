@@ -1,0 +1,220 @@
+"""What stands around every method, outermost first, for all four kinds of RPC, and the one home of `abort`:
+
+trace -> access log and metrics -> failures -> deadline -> caller -> policy -> required fields -> method
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from grpc_status import rpc_status
+
+from services.runtime import caller, errors, fields, ids, telemetry
+from services.runtime.caller import Call, Policy, Verifier
+
+DEFAULT_SECONDS = 10.0
+SHORTEST_SECONDS = 0.02
+_WORD = {False: "unary", True: "stream"}
+_REQUEST_ID = re.compile(r"[!-~]{1,64}")
+_DEADLINE_CODES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+log = telemetry.logger(__name__)
+
+
+class _Undecodable:
+    """Stands for request bytes that are no message of the method's type."""
+
+
+class Interceptors(grpc.aio.ServerInterceptor):
+    """The chain. `policies` maps full method names (/package.Service/Method) to who may call; no entry, no call."""
+
+    def __init__(self, name: str, policies: Mapping[str, Policy], verifier: Verifier | None = None) -> None:
+        self._domain = errors.domain(name)
+        self._policies = policies
+        self._verifier = verifier
+        self._wrapped: dict[str, Any] = {}
+
+    async def intercept_service(self, continuation: Callable[..., Any], details: Any) -> Any:
+        """Answer the method's handler with the chain around it; None (UNIMPLEMENTED) for an unknown method."""
+        handler = await continuation(details)
+        if handler is None:
+            return None
+        if details.method not in self._wrapped:
+            self._wrapped[details.method] = self._wrap(details.method, handler)
+        return self._wrapped[details.method]
+
+    def _wrap(self, method: str, handler: Any) -> Any:
+        kind = f"{_WORD[handler.request_streaming]}_{_WORD[handler.response_streaming]}"
+        inner = getattr(handler, kind)
+        streaming = handler.request_streaming or handler.response_streaming
+
+        async def answer_one(request: Any, context: Any) -> Any:
+            async with self._serve(method, streaming, context) as call:
+                response = await inner(_admitted(request, context), context)
+                await context.send_initial_metadata(_marks(call))
+                return response
+
+        async def answer_many(request: Any, context: Any) -> None:
+            async with self._serve(method, streaming, context) as call:
+                responses = inner(_admitted(request, context), context)
+                if not hasattr(responses, "__aiter__"):
+                    await responses
+                    return
+                await _write_all(responses, context, call)
+
+        wrapped = answer_many if handler.response_streaming else answer_one
+        return getattr(grpc, f"{kind}_rpc_method_handler")(
+            wrapped, _lenient(handler.request_deserializer), handler.response_serializer
+        )
+
+    @contextlib.asynccontextmanager
+    async def _serve(self, method: str, streaming: bool, context: Any) -> AsyncIterator[Call]:
+        """Trace and access log: everything else happens inside."""
+        call = _traced(method, context)
+        current, started, code = caller.enter(call), time.perf_counter(), grpc.StatusCode.OK
+        try:
+            try:
+                async with self._admit(call, streaming, context):
+                    yield call
+            except (asyncio.CancelledError, GeneratorExit):
+                code = grpc.StatusCode.CANCELLED
+                raise
+            except Exception as fault:  # noqa: BLE001  failures: nothing that is not ours may reach the wire
+                failure = _failure(fault, call)
+                code, call.reason = failure.kind.code, failure.kind.reason
+                await self._abort(failure, call, context)
+        finally:
+            _record(call, code, time.perf_counter() - started)
+            caller.leave(current)
+
+    @contextlib.asynccontextmanager
+    async def _admit(self, call: Call, streaming: bool, context: Any) -> AsyncIterator[None]:
+        """Deadline, caller, policy."""
+        left = context.time_remaining()
+        if left is not None and left < SHORTEST_SECONDS:
+            raise errors.DEADLINE_TOO_SHORT()
+        if left is None and not streaming:
+            left = DEFAULT_SECONDS
+        call.deadline = None if left is None else time.monotonic() + left
+        try:
+            async with asyncio.timeout(left) as limit:
+                policy = self._policies.get(call.method, Policy("NOBODY"))
+                if policy.kind == "CALLER":
+                    call.caller, call.token = await self._caller(context)
+                caller.check_peer(policy, call.peer, call.caller)
+                yield
+        except TimeoutError:
+            if limit.expired():
+                raise errors.DEADLINE_TOO_SHORT() from None
+            raise
+
+    async def _caller(self, context: Any) -> tuple[caller.Caller, str]:
+        tokens = _values(context, caller.HEADER)
+        if len(tokens) != 1 or self._verifier is None:
+            raise errors.TOKEN_INVALID()
+        return await self._verifier.verify(tokens[0]), tokens[0]
+
+    async def _abort(self, failure: errors.Failure, call: Call, context: Any) -> None:
+        """End the call with the failure. The request id goes with the trailers, so that no headers precede them."""
+        status = rpc_status.to_status(errors.to_status(failure, self._domain, call.request_id))
+        await context.abort_with_status(
+            _Status(status.code, status.details, (*status.trailing_metadata, *_marks(call)))
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Status(grpc.Status):
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, Any], ...]
+
+
+def _traced(method: str, context: Any) -> Call:
+    """Begin a call: its peer, its trace, its request id (a stranger's is not taken)."""
+    peer = _peer(context)
+    trace_id, span_id = telemetry.trace_from("".join(_values(context, "traceparent")[:1]))
+    given = _values(context, caller.REQUEST_ID)
+    trusted = peer in caller.SUITE and len(given) == 1 and _REQUEST_ID.fullmatch(given[0])
+    return Call(method, given[0] if trusted else ids.new("req"), trace_id, span_id, peer)
+
+
+def _peer(context: Any) -> str:
+    """The first DNS name of the client's certificate; empty without one."""
+    names = context.auth_context().get("x509_dns") or [b""]
+    return str(names[0].decode("ascii", "replace"))
+
+
+def _failure(fault: Exception, call: Call) -> errors.Failure:
+    """Turn whatever a method raised into a failure that says nothing of how we are built."""
+    if isinstance(fault, errors.Failure):
+        return fault
+    if isinstance(fault, grpc.aio.AioRpcError) and fault.code() in _DEADLINE_CODES:
+        log.warning("peer_unavailable", error=fault, method=call.method, code=fault.code().name)
+        return errors.PEER_UNAVAILABLE()
+    log.fault("method_failed", fault, method=call.method)
+    return errors.INTERNAL(request_id=call.request_id)
+
+
+def _record(call: Call, code: grpc.StatusCode, seconds: float) -> None:
+    log.info(
+        "call",
+        method=call.method,
+        code=code.name,
+        reason=call.reason,
+        peer=call.peer,
+        milliseconds=round(seconds * 1000, 1),
+    )
+    telemetry.count("calls", seconds, method=call.method, code=code.name)
+
+
+def _admitted(request: Any, context: Any) -> Any:
+    """Required fields: the request, or each of a stream as it comes."""
+    if hasattr(request, "__aiter__"):
+        return _each_admitted(request, context)
+    if isinstance(request, _Undecodable):
+        raise errors.FIELD_INVALID(field="request", limit="be a message of this method")
+    if isinstance(request, Message):
+        fields.fill_request_id(request, _values(context, "idempotency-key"))
+        fields.check(request)
+    return request
+
+
+async def _each_admitted(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield _admitted(request, context)
+
+
+async def _write_all(responses: Any, context: Any, call: Call) -> None:
+    """Send a stream. Headers go with the first message only: a refusal before it is then a refusal in HTTP too."""
+    begun = False
+    async with contextlib.aclosing(responses):
+        async for response in responses:
+            if not begun:
+                await context.send_initial_metadata(_marks(call))
+                begun = True
+            await context.write(response)
+    if not begun:
+        await context.send_initial_metadata(_marks(call))
+
+
+def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def read(raw: bytes) -> Any:
+        try:
+            return deserialize(raw)
+        except Exception:  # noqa: BLE001  protobuf's errors have no common class; the chain answers INVALID_ARGUMENT
+            return _Undecodable()
+
+    return read
+
+
+def _values(context: Any, key: str) -> list[str]:
+    return [value for name, value in context.invocation_metadata() or () if name == key and isinstance(value, str)]
+
+
+def _marks(call: Call) -> tuple[tuple[str, str], ...]:
+    return ((caller.REQUEST_ID, call.request_id),)

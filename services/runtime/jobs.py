@@ -1,0 +1,349 @@
+"""Work that must happen: a row written in the transaction of its cause, claimed under a lease, fenced by its attempt.
+
+States: WAITING (not before `due_time`), QUEUED, RUNNING (leased until `due_time`), DONE, DEAD (gave up), CANCELLED.
+Fair share: within a kind and a priority, jobs go by virtual finish time = max(the pool's clock, the tenant's last) +
+cost / weight, set when they are enqueued. Jobs without a cost go by age. `runner` works them off.
+"""
+
+import asyncio
+import dataclasses
+import datetime
+import json
+import time
+import weakref
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped
+
+from filmgate.privacy.v1.elements_pb2 import Element
+from services.runtime import ids
+from services.runtime.clock import Clock, SystemClock
+from services.runtime.database import Base, Database, Time, column
+
+EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
+_POLL_SECONDS = 0.025
+_wakers: "weakref.WeakSet[Waker]" = weakref.WeakSet()
+
+
+class JobRow(Base):
+    """One job. What it is about stands in `payload`: ids and plain figures, never personal data."""
+
+    __tablename__ = "jobs"
+    id: Mapped[str] = column(Element.OPERATIONAL, sa.Text, primary_key=True)
+    kind: Mapped[str] = column(Element.OPERATIONAL, sa.Text, nullable=False)
+    key: Mapped[str] = column(Element.RESOURCE_ID, sa.Text, nullable=False, unique=True)
+    payload: Mapped[dict[str, Any]] = column(Element.JOB_PAYLOAD, JSONB, nullable=False)
+    tenant: Mapped[str] = column(Element.ORGANIZATION_ID, sa.Text, nullable=False)
+    state: Mapped[str] = column(Element.TASK_STATE, sa.Text, nullable=False)
+    priority: Mapped[int] = column(Element.OPERATIONAL, sa.Integer, nullable=False)
+    vft: Mapped[float] = column(Element.OPERATIONAL, sa.Double, nullable=False)
+    run_at: Mapped[datetime.datetime] = column(Element.OPERATIONAL, Time, nullable=False)
+    due_time: Mapped[datetime.datetime] = column(Element.OPERATIONAL, Time, nullable=False)
+    worker: Mapped[str] = column(Element.OPERATIONAL, sa.Text, nullable=False, server_default="")
+    attempt: Mapped[int] = column(Element.OPERATIONAL, sa.Integer, nullable=False, server_default="0")
+    excused: Mapped[int] = column(Element.OPERATIONAL, sa.Integer, nullable=False, server_default="0")
+    max_attempts: Mapped[int | None] = column(Element.OPERATIONAL, sa.Integer)
+    cancel: Mapped[bool] = column(Element.OPERATIONAL, sa.Boolean, nullable=False, server_default=sa.false())
+    error: Mapped[str] = column(Element.OPERATIONAL, sa.Text, nullable=False, server_default="")
+    create_time: Mapped[datetime.datetime] = column(
+        Element.ACTIVITY_TIME, Time, nullable=False, server_default=sa.func.now()
+    )
+    end_time: Mapped[datetime.datetime | None] = column(Element.ACTIVITY_TIME, Time)
+    __table_args__ = (
+        sa.Index("jobs_queue", "kind", "priority", "vft", "id", postgresql_where=sa.text("state = 'QUEUED'")),
+        sa.Index("jobs_due", "due_time", postgresql_where=sa.text("state IN ('WAITING', 'RUNNING')")),
+        sa.Index("jobs_ended", "end_time", postgresql_where=sa.text("end_time IS NOT NULL")),
+        sa.Index("jobs_open", "kind", "create_time", postgresql_where=sa.text("end_time IS NULL")),
+    )
+
+
+class PoolRow(Base):
+    """The virtual clock of a kind at a priority: the virtual finish time of the job that was claimed last."""
+
+    __tablename__ = "job_pools"
+    kind: Mapped[str] = column(Element.OPERATIONAL, sa.Text, primary_key=True)
+    priority: Mapped[int] = column(Element.OPERATIONAL, sa.Integer, primary_key=True)
+    clock: Mapped[float] = column(Element.OPERATIONAL, sa.Double, nullable=False, server_default="0")
+
+
+class ShareRow(Base):
+    """The last virtual finish time that a tenant was given."""
+
+    __tablename__ = "job_shares"
+    kind: Mapped[str] = column(Element.OPERATIONAL, sa.Text, primary_key=True)
+    priority: Mapped[int] = column(Element.OPERATIONAL, sa.Integer, primary_key=True)
+    tenant: Mapped[str] = column(Element.ORGANIZATION_ID, sa.Text, primary_key=True)
+    vft: Mapped[float] = column(Element.OPERATIONAL, sa.Double, nullable=False)
+
+
+_TABLES = """
+CREATE TABLE jobs (
+  id text PRIMARY KEY, kind text NOT NULL, key text NOT NULL UNIQUE, payload jsonb NOT NULL, tenant text NOT NULL,
+  state text NOT NULL CHECK (state IN ('WAITING', 'QUEUED', 'RUNNING', 'DONE', 'DEAD', 'CANCELLED')),
+  priority integer NOT NULL, vft double precision NOT NULL, run_at timestamptz NOT NULL, due_time timestamptz NOT NULL,
+  worker text NOT NULL DEFAULT '', attempt integer NOT NULL DEFAULT 0, excused integer NOT NULL DEFAULT 0,
+  max_attempts integer, cancel boolean NOT NULL DEFAULT false, error text NOT NULL DEFAULT '',
+  create_time timestamptz NOT NULL DEFAULT now(), end_time timestamptz
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX jobs_queue ON jobs (kind, priority, vft, id) WHERE state = 'QUEUED';
+CREATE INDEX jobs_due ON jobs (due_time) WHERE state IN ('WAITING', 'RUNNING');
+CREATE INDEX jobs_ended ON jobs (end_time) WHERE end_time IS NOT NULL;
+CREATE INDEX jobs_open ON jobs (kind, create_time) WHERE end_time IS NULL;
+CREATE TABLE job_pools (kind text, priority integer, clock double precision NOT NULL DEFAULT 0,
+  PRIMARY KEY (kind, priority));
+CREATE TABLE job_shares (kind text, priority integer, tenant text, vft double precision NOT NULL,
+  PRIMARY KEY (kind, priority, tenant))
+"""
+
+
+def create_tables(op: Any) -> None:
+    """In a service's first migration: make the tables `jobs`, `job_pools` and `job_shares`."""
+    for statement in _TABLES.split(";\n"):
+        op.execute(statement)
+
+
+class LeaseLost(Exception):
+    """The lease of this job has ended: another worker has it or may take it. Nothing of it may be written any more."""
+
+
+class Later(Exception):
+    """Raised by a handler: try again after so many seconds, without blame."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+@dataclasses.dataclass
+class Job:
+    """A claimed job. `attempt` fences its writes; `tries` counts the attempts that are held against it.
+
+    `lost` is set when the lease is gone (the handler is cancelled then); `cancelled` when somebody asked to stop.
+    """
+
+    id: str
+    kind: str
+    key: str
+    payload: dict[str, Any]
+    tenant: str
+    attempt: int
+    tries: int
+    max_attempts: int | None
+    clock: Clock = dataclasses.field(default_factory=SystemClock, repr=False)
+    lost: asyncio.Event = dataclasses.field(default_factory=asyncio.Event, repr=False)
+    cancelled: asyncio.Event = dataclasses.field(default_factory=asyncio.Event, repr=False)
+    ended: bool = False
+    lease_until: datetime.datetime = EPOCH
+
+
+class Waker:
+    """Wakes a runner of this process when a job is enqueued in it; others see the job at their next poll."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        _wakers.add(self)
+
+    def wake(self) -> None:
+        """Wake the runner, if it belongs to the running loop."""
+        if self._loop is asyncio.get_running_loop():
+            self.event.set()
+
+
+_ENQUEUE = sa.text("""
+WITH pool AS (
+  INSERT INTO job_pools (kind, priority) SELECT :kind, :priority WHERE CAST(:step AS float8) > 0 ON CONFLICT DO NOTHING
+), share AS (
+  INSERT INTO job_shares AS s (kind, priority, tenant, vft)
+  SELECT :kind, :priority, :tenant,
+    coalesce((SELECT clock FROM job_pools WHERE kind = :kind AND priority = :priority), 0) + CAST(:step AS float8)
+  WHERE CAST(:step AS float8) > 0 AND NOT EXISTS (SELECT FROM jobs WHERE key = :key)
+  ON CONFLICT (kind, priority, tenant)
+  DO UPDATE SET vft = greatest(s.vft + CAST(:step AS float8), EXCLUDED.vft)
+  RETURNING vft
+)
+INSERT INTO jobs (id, kind, key, payload, tenant, state, priority, vft, run_at, due_time, max_attempts)
+SELECT :id, :kind, :key, CAST(:payload AS jsonb), :tenant, :state, :priority, coalesce((SELECT vft FROM share), 0),
+  CAST(:run_at AS timestamptz), CAST(:run_at AS timestamptz), :max_attempts
+ON CONFLICT (key) DO NOTHING RETURNING id
+""").bindparams(
+    *(sa.bindparam(name, type_=sa.Text) for name in ("id", "kind", "key", "payload", "tenant", "state")),
+    *(sa.bindparam(name, type_=sa.Integer) for name in ("priority", "max_attempts")),
+)
+
+
+async def enqueue(
+    session: AsyncSession,
+    kind: str,
+    key: str,
+    payload: dict[str, Any],
+    *,
+    run_at: datetime.datetime | None = None,
+    tenant: str = "",
+    priority: int = 100,
+    cost: float = 0.0,
+    weight: float = 1.0,
+    max_attempts: int | None = None,
+) -> bool:
+    """Write a job in the caller's transaction; answers False when a job with this key exists already.
+
+    `run_at` None: as soon as it is committed. Lower `priority` goes first. `cost` (such as quoted GPU seconds) and
+    `weight` share the kind fairly between tenants. `max_attempts` None: tried for ever.
+    """
+    values = {
+        "id": ids.new("job"), "kind": kind, "key": key, "payload": json.dumps(payload), "tenant": tenant,
+        "state": "WAITING" if run_at else "QUEUED", "priority": priority, "step": float(cost / weight),
+        "run_at": run_at or EPOCH, "max_attempts": max_attempts,
+    }  # fmt: skip
+    made = (await session.execute(_ENQUEUE, values)).first() is not None
+    if made:
+        event.listen(session.sync_session, "after_commit", _wake_all, once=True)
+    return made
+
+
+def _wake_all(_: Any) -> None:
+    for waker in list(_wakers):
+        waker.wake()
+
+
+_PROMOTE = sa.text("""
+UPDATE jobs SET state = 'QUEUED' WHERE id IN (
+  SELECT id FROM jobs WHERE state IN ('WAITING', 'RUNNING') AND due_time <= :now AND kind = ANY(:kinds)
+  LIMIT 1000 FOR UPDATE SKIP LOCKED)
+""")
+
+_CLAIM = sa.text("""
+WITH next AS (
+  SELECT first.id FROM unnest(CAST(:kinds AS text[])) AS wanted (kind) CROSS JOIN LATERAL (
+    SELECT id, priority, vft FROM jobs WHERE jobs.kind = wanted.kind AND state = 'QUEUED'
+    ORDER BY priority, vft, id LIMIT 1 FOR UPDATE SKIP LOCKED) AS first
+  ORDER BY first.priority, first.vft, first.id LIMIT 1
+), taken AS (
+  UPDATE jobs SET state = 'RUNNING', attempt = attempt + 1, worker = :worker, due_time = :until
+  FROM next WHERE jobs.id = next.id AND jobs.state = 'QUEUED'
+  RETURNING jobs.*
+), moved AS (
+  UPDATE job_pools AS pool SET clock = taken.vft FROM taken
+  WHERE pool.kind = taken.kind AND pool.priority = taken.priority AND pool.clock < taken.vft
+)
+SELECT id, kind, key, payload, tenant, attempt, attempt - excused AS tries, max_attempts, cancel FROM taken
+""").columns(payload=JSONB)
+
+_BEAT = sa.text("""
+UPDATE jobs SET due_time = :until FROM unnest(CAST(:ids AS text[]), CAST(:attempts AS int[])) AS held (id, attempt)
+WHERE jobs.id = held.id AND jobs.attempt = held.attempt AND jobs.state = 'RUNNING' AND jobs.due_time > :now
+RETURNING jobs.id, jobs.cancel
+""")
+
+
+async def promote(session: AsyncSession, kinds: list[str], now: datetime.datetime) -> None:
+    """Queue what waited until now, and what is leased to a worker that no longer beats."""
+    await session.execute(_PROMOTE, {"kinds": kinds, "now": now})
+
+
+async def claim(session: AsyncSession, kinds: list[str], worker: str, clock: Clock, lease_seconds: float) -> Job | None:
+    """Take the next job of these kinds under a lease, None when there is none. Commit before working on it."""
+    until = clock.now() + datetime.timedelta(seconds=lease_seconds)
+    row = (await session.execute(_CLAIM, {"kinds": kinds, "worker": worker, "until": until})).first()
+    if row is None:
+        return None
+    values = dict(row._mapping)
+    cancel_asked = values.pop("cancel")
+    job = Job(**values, clock=clock, lease_until=until)
+    if cancel_asked:
+        job.cancelled.set()
+    return job
+
+
+async def beat(session: AsyncSession, held: list[Job], now: datetime.datetime, lease_seconds: float) -> set[str]:
+    """Extend the leases of jobs; answers the ids that are still held, and tells those that were asked to stop."""
+    until = now + datetime.timedelta(seconds=lease_seconds)
+    values = {"ids": [job.id for job in held], "attempts": [job.attempt for job in held], "now": now, "until": until}
+    alive = {row.id: row.cancel for row in await session.execute(_BEAT, values)}
+    for job in held:
+        if job.id in alive:
+            job.lease_until = until
+            if alive[job.id]:
+                job.cancelled.set()
+    return set(alive)
+
+
+async def finish(session: AsyncSession, job: Job) -> None:
+    """End a job in the transaction of its effect. Raises LeaseLost, which rolls the effect back."""
+    await _write(session, job, state="DONE", end_time=job.clock.now())
+    job.ended = True
+
+
+async def release(session: AsyncSession, job: Job) -> None:
+    """Hand the lease back at once, uncounted. Raises LeaseLost."""
+    await _write(session, job, state="QUEUED", excused=JobRow.excused + 1)
+    job.ended = True
+
+
+async def put_off(session: AsyncSession, job: Job, seconds: float, *, excused: bool, error: str = "") -> None:
+    """Try again after so many seconds; excused: without blame. `error` is a class or reason. Raises LeaseLost."""
+    due = job.clock.now() + datetime.timedelta(seconds=seconds)
+    await _write(session, job, state="WAITING", due_time=due, excused=JobRow.excused + int(excused), error=error)
+
+
+async def bury(session: AsyncSession, job: Job) -> None:
+    """Give a job up for good. Raises LeaseLost."""
+    await _write(session, job, state="DEAD", end_time=job.clock.now())
+
+
+async def _write(session: AsyncSession, job: Job, **values: Any) -> None:
+    """Every write of a worker goes through this fence: same attempt, still running, lease not over."""
+    statement = sa.update(JobRow).where(
+        JobRow.id == job.id,
+        JobRow.attempt == job.attempt,
+        JobRow.state == "RUNNING",
+        JobRow.due_time > job.clock.now(),
+    )
+    result = await session.execute(statement.values(**values), execution_options={"synchronize_session": False})
+    if result.rowcount != 1:  # type: ignore[attr-defined]
+        raise LeaseLost(job.id)
+
+
+async def cancel(session: AsyncSession, key: str) -> bool:
+    """Ask a job to stop. True: it never will run. False: it runs (and is told at its beat) or has ended."""
+    begun = JobRow.state == "RUNNING"
+    statement = (
+        sa.update(JobRow)
+        .where(JobRow.key == key, JobRow.end_time.is_(None))
+        .values(
+            cancel=True,
+            state=sa.case((begun, JobRow.state), else_="CANCELLED"),
+            end_time=sa.case((begun, None), else_=sa.func.now()),
+        )
+        .returning(JobRow.state)
+    )
+    return (await session.execute(statement)).scalar() == "CANCELLED"
+
+
+async def wait(database: Database, key: str, seconds: float) -> bool:
+    """Wait until a job has ended, at most so many seconds; answers whether it is DONE."""
+    until = time.monotonic() + seconds
+    while True:
+        async with database.transaction() as session:
+            state = (await session.execute(sa.select(JobRow.state).where(JobRow.key == key))).scalar()
+        if state in (None, "DONE", "DEAD", "CANCELLED") or time.monotonic() > until:
+            return state == "DONE"
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def oldest_age(session: AsyncSession, kind: str) -> float:
+    """Answer for how many seconds the oldest job of a kind that has not ended could have run; 0 when there is none."""
+    born = sa.func.greatest(JobRow.create_time, JobRow.run_at)
+    age = sa.func.extract("epoch", sa.func.now() - sa.func.min(born))
+    found = (await session.execute(sa.select(age).where(JobRow.kind == kind, JobRow.end_time.is_(None)))).scalar()
+    return max(0.0, float(found or 0))
+
+
+async def sweep(session: AsyncSession, before: datetime.datetime) -> int:
+    """Delete the jobs that ended before a moment (their keys may then be used again); answers how many."""
+    statement = sa.delete(JobRow).where(JobRow.end_time < before, JobRow.state != "DEAD")
+    return (await session.execute(statement)).rowcount  # type: ignore[attr-defined,no-any-return]

@@ -1,0 +1,217 @@
+"""Works off jobs: claims while a slot is free, beats for all it holds, retries, gives up, drains. See `jobs`."""
+
+import asyncio
+import contextlib
+import datetime
+import random
+from collections.abc import Awaitable, Callable, Mapping
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.runtime import caller, errors, jobs, telemetry
+from services.runtime.clock import Clock, SystemClock
+from services.runtime.database import Database
+from services.runtime.jobs import Job
+
+POLL_SECONDS = 0.2
+SHORTEST_RETRY_SECONDS = 0.5
+LONGEST_RETRY_SECONDS = 60.0
+Handler = Callable[[Job], Awaitable[object]]
+Buried = Callable[[AsyncSession, Job], Awaitable[object]]
+log = telemetry.logger(__name__)
+
+
+class Runner:
+    """Runs handlers (by kind) for jobs of a database, at most `concurrency` at once.
+
+    A handler that returns has done its job; one that raises Later is tried again without blame; another exception is
+    tried again with growing pauses until `max_attempts`. Then the job is DEAD, and `buried[kind](session, job)` runs in
+    the transaction that says so. A job whose worker was killed comes back when its lease ends.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        handlers: Mapping[str, Handler],
+        *,
+        clock: Clock | None = None,
+        name: str = "runner",
+        lease_seconds: float = 30.0,
+        beat_seconds: float = 5.0,
+        concurrency: int = 4,
+        buried: Mapping[str, Buried] | None = None,
+    ) -> None:
+        self.database = database
+        self._handlers = dict(handlers)
+        self._buried = dict(buried or {})
+        self._clock = clock or SystemClock()
+        self._name = name
+        self._lease, self._beat = lease_seconds, beat_seconds
+        self._slots = asyncio.Semaphore(concurrency)
+        self._held: dict[str, tuple[Job, asyncio.Task[None]]] = {}
+        self._waker = jobs.Waker()
+        self._draining = False
+
+    async def run(self) -> None:
+        """Work until drained. A database that does not answer is waited for."""
+        beating = asyncio.create_task(self._beat_for_ever())
+        try:
+            while not self._draining:
+                try:
+                    await self._turn()
+                except Exception as fault:  # noqa: BLE001  the loop outlives whatever the database does
+                    log.fault("runner_stumbled", fault, worker=self._name)
+                    await asyncio.sleep(1)
+            await self._until_free()
+        finally:
+            beating.cancel()
+            for _, task in list(self._held.values()):
+                task.cancel()
+
+    async def drain(self, seconds: float) -> None:
+        """Claim nothing more; let the held jobs end within so many seconds, then stop them and hand them back."""
+        self._draining = True
+        self._waker.wake()
+        tasks = [task for _, task in self._held.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def run_due(self) -> int:
+        """Work off everything that is due now, one after the other; answers how many. For tests and commands."""
+        worked = 0
+        while job := await self._next(promote=True):
+            await self._work(job)
+            worked += 1
+        return worked
+
+    async def _turn(self) -> None:
+        """Claim one job as soon as a slot is free, or wait for the next poll."""
+        await self._slots.acquire()
+        job = None
+        try:
+            if not self._draining:
+                self._waker.event.clear()
+                job = await self._next(promote=True)
+        finally:
+            if job is None:
+                self._slots.release()
+        if job is not None:
+            task = asyncio.create_task(self._hold(job))
+            self._held[job.id] = (job, task)
+        elif not self._draining:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._waker.event.wait(), POLL_SECONDS)
+
+    async def _next(self, *, promote: bool) -> Job | None:
+        kinds = list(self._handlers)
+        if promote:
+            async with self.database.transaction() as session:
+                await jobs.promote(session, kinds, self._clock.now())
+        async with self.database.transaction() as session:
+            return await jobs.claim(session, kinds, self._name, self._clock, self._lease)
+
+    async def _hold(self, job: Job) -> None:
+        try:
+            await self._work(job)
+        finally:
+            self._held.pop(job.id, None)
+            self._slots.release()
+
+    async def _work(self, job: Job) -> None:
+        """Run one job to an end of some kind; nothing escapes but a cancellation."""
+        trace_id, span_id = telemetry.trace_from("")
+        current = caller.enter(caller.Call(f"job/{job.kind}", job.id, trace_id, span_id))
+        try:
+            await self._attempt(job)
+        except asyncio.CancelledError:
+            if not job.lost.is_set():
+                await asyncio.shield(self._close(job, lambda session: jobs.release(session, job)))
+            raise
+        finally:
+            caller.leave(current)
+
+    async def _attempt(self, job: Job) -> None:
+        if job.max_attempts is not None and job.tries > job.max_attempts:
+            await self._give_up(job)  # its last worker died with it
+            return
+        try:
+            await self._handlers[job.kind](job)
+            if not job.ended:
+                await self._close(job, lambda session: jobs.finish(session, job))
+        except jobs.LeaseLost:
+            log.warning("lease_lost", kind=job.kind, job=job.id, attempt=job.attempt)
+        except jobs.Later as later:
+            seconds = later.seconds
+            await self._close(job, lambda session: jobs.put_off(session, job, seconds, excused=True))
+        except Exception as fault:  # noqa: BLE001  whatever a handler raises is a failed try
+            await self._blame(job, fault)
+
+    async def _blame(self, job: Job, fault: Exception) -> None:
+        reason = fault.kind.reason if isinstance(fault, errors.Failure) else type(fault).__name__
+        log.fault("job_failed", fault, kind=job.kind, job=job.id, attempt=job.attempt, reason=reason)
+        if job.max_attempts is not None and job.tries >= job.max_attempts:
+            await self._give_up(job)
+            return
+        pause = min(LONGEST_RETRY_SECONDS, SHORTEST_RETRY_SECONDS * 2 ** min(job.tries - 1, 10))
+        pause *= 0.8 + 0.4 * random.random()  # noqa: S311  spreads retries, guards nothing
+        await self._close(job, lambda session: jobs.put_off(session, job, pause, excused=False, error=reason))
+
+    async def _give_up(self, job: Job) -> None:
+        """Tell the job's owner in the transaction that makes it DEAD; if that fails it is told again later."""
+
+        async def end(session: AsyncSession) -> None:
+            if job.kind in self._buried:
+                await self._buried[job.kind](session, job)
+            await jobs.bury(session, job)
+
+        if await self._close(job, end):
+            log.error("job_dead", kind=job.kind, job=job.id, attempt=job.attempt)
+            telemetry.count("jobs_dead", kind=job.kind)
+        else:
+            await self._close(
+                job, lambda session: jobs.put_off(session, job, LONGEST_RETRY_SECONDS, excused=False, error="buried")
+            )
+
+    async def _close(self, job: Job, write: Callable[[AsyncSession], Awaitable[None]]) -> bool:
+        """Write an end; when that fails the lease runs out and the job comes back. Answers whether it was written."""
+        try:
+            async with self.database.transaction() as session:
+                await write(session)
+        except jobs.LeaseLost:
+            log.warning("lease_lost", kind=job.kind, job=job.id, attempt=job.attempt)
+        except Exception as fault:  # noqa: BLE001  the lease ends by itself
+            log.fault("job_not_closed", fault, kind=job.kind, job=job.id)
+        else:
+            return True
+        return False
+
+    async def _beat_for_ever(self) -> None:
+        """Beat for all held jobs in one statement, in a task of its own, so that a busy handler does not stop it."""
+        while True:
+            await asyncio.sleep(self._beat)
+            await self.beat()
+
+    async def beat(self) -> None:
+        """Extend all leases once, and stop the handlers of jobs whose lease is gone or cannot be extended in time."""
+        held = [job for job, _ in self._held.values()]
+        if not held:
+            return
+        alive: set[str] | None = None
+        try:
+            async with self.database.transaction() as session:
+                alive = await jobs.beat(session, held, self._clock.now(), self._lease)
+        except Exception as fault:  # noqa: BLE001  the next beat may reach the database
+            log.fault("beat_failed", fault, worker=self._name)
+        now: datetime.datetime = self._clock.now()
+        for job in held:
+            gone = job.lease_until <= now if alive is None else job.id not in alive
+            if gone and not job.ended and job.id in self._held:
+                job.lost.set()
+                self._held[job.id][1].cancel()
+
+    async def _until_free(self) -> None:
+        while tasks := [task for _, task in self._held.values()]:
+            await asyncio.wait(tasks)

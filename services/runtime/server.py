@@ -1,0 +1,209 @@
+"""One process: a gRPC server with mutual TLS, a plaintext health port, background parts, and a graceful end."""
+
+import asyncio
+import dataclasses
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+
+from services.runtime import channels, telemetry
+from services.runtime.caller import STAFF, Policy, Verifier
+from services.runtime.config import Settings
+from services.runtime.interceptors import Interceptors
+
+GRACE_SECONDS = 10.0
+_CHECK_SECONDS = 2.0
+_EVERY_SECONDS = 1.0
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+log = telemetry.logger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Room:
+    """One gRPC service of a process: its descriptor, the generated add function, the servicer, its POLICY table."""
+
+    service: ServiceDescriptor
+    add: Callable[[Any, Any], None]
+    servicer: Any
+    policy: Mapping[str, Policy]
+
+
+class Part(Protocol):
+    """Something that works beside the server for as long as the process lives, such as a jobs.Runner."""
+
+    async def run(self) -> None:
+        """Work until drained or cancelled."""
+        ...
+
+    async def drain(self, seconds: float) -> None:
+        """Stop taking new work, let the present end, and answer within so many seconds."""
+        ...
+
+
+@dataclasses.dataclass
+class Server:
+    """A built server; `port` is where it listens."""
+
+    grpc_server: Any
+    port: int
+
+    async def start(self) -> None:
+        """Begin to answer."""
+        await self.grpc_server.start()
+
+    async def stop(self, grace: float | None = None) -> None:
+        """Take no new calls, let the present ones end within `grace` seconds, then end them."""
+        await self.grpc_server.stop(grace)
+
+
+def build(
+    settings: Settings, rooms: Sequence[Room], verifier: Verifier | None = None, port: int | None = None
+) -> Server:
+    """Build a server on `settings.bind` and the process's port (0: a free one).
+
+    Raises ValueError when a POLICY table does not name exactly the methods of its service, RuntimeError when the port
+    is taken.
+    """
+    rooms = [*rooms, _reflection_room([room.service.full_name for room in rooms])]
+    policies: dict[str, Policy] = {}
+    for room in rooms:
+        if set(room.policy) != set(room.service.methods_by_name):
+            odd = set(room.policy) ^ set(room.service.methods_by_name)
+            raise ValueError(f"POLICY of {room.service.full_name} is wrong about {', '.join(sorted(odd))}")
+        policies |= {f"/{room.service.full_name}/{method}": policy for method, policy in room.policy.items()}
+    grpc_server = grpc.aio.server(
+        interceptors=[Interceptors(settings.name, policies, verifier)],
+        options=[*channels.OPTIONS, *_OPTIONS],
+        maximum_concurrent_rpcs=1000,
+    )
+    for room in rooms:
+        room.add(room.servicer, grpc_server)
+    authority, certificate, key = settings.tls()
+    credentials = grpc.ssl_server_credentials([(key, certificate)], authority, require_client_auth=True)
+    wanted = settings.port if port is None else port
+    return Server(grpc_server, grpc_server.add_secure_port(f"{settings.bind}:{wanted}", credentials))
+
+
+_OPTIONS = [
+    ("grpc.so_reuseport", 0),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
+
+
+def _reflection_room(names: Sequence[str]) -> Room:
+    """Reflection, for the operator's certificate alone."""
+    service = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
+    servicer = reflection.aio.ReflectionServicer([*names, reflection.SERVICE_NAME])
+    return Room(
+        service, reflection_pb2_grpc.add_ServerReflectionServicer_to_server, servicer,
+        {"ServerReflectionInfo": STAFF("operator")},
+    )  # fmt: skip
+
+
+class Health:
+    """grpc.health.v1 alone, in plaintext, on a port of its own: NOT_SERVING until every check has held once.
+
+    A check is a coroutine function that raises, or takes longer than 2 s, when its thing is not well.
+    """
+
+    def __init__(self, bind: str, port: int, checks: Mapping[str, Callable[[], Awaitable[object]]]) -> None:
+        self._servicer = health.aio.HealthServicer()
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, self._server)
+        self.port = self._server.add_insecure_port(f"{bind}:{port}")
+        self._checks = checks
+        self._served: bool | None = None
+
+    async def start(self) -> None:
+        """Begin to answer, with NOT_SERVING."""
+        await self._servicer.set("", _NOT_SERVING)
+        await self._server.start()
+
+    async def run(self) -> None:
+        """Check once a second, for ever."""
+        while True:
+            await self.check()
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    async def check(self) -> bool:
+        """Run all checks once and set what is answered; answers whether all held."""
+        failed = [name for name, check in self._checks.items() if not await _holds(check)]
+        await self._servicer.set("", _NOT_SERVING if failed else _SERVING)
+        if self._served is not (not failed):
+            self._served = not failed
+            log.info("health_changed", state="not_serving" if failed else "serving", failed=failed)
+        return not failed
+
+    async def leave(self) -> None:
+        """Answer NOT_SERVING for good."""
+        await self._servicer.enter_graceful_shutdown()
+
+    async def stop(self) -> None:
+        """End the health port."""
+        await self._server.stop(0)
+
+
+async def _holds(check: Callable[[], Awaitable[object]]) -> bool:
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            await check()
+    except Exception:  # noqa: BLE001  a check says "not well" by raising anything
+        return False
+    return True
+
+
+async def serve(
+    settings: Settings,
+    rooms: Sequence[Room] = (),
+    *,
+    verifier: Verifier | None = None,
+    parts: Sequence[Part] = (),
+    checks: Mapping[str, Callable[[], Awaitable[object]]] | None = None,
+    on_stop: Sequence[Callable[[], Awaitable[object]]] = (),
+    grace: float = GRACE_SECONDS,
+) -> None:
+    """Run the process until SIGTERM or SIGINT: not serving, drain, stop. Without rooms there is no gRPC port.
+
+    It serves only after the verifier has keys (asked every second) and the checks held once. A part that ends by
+    itself ends the process with RuntimeError, so that whoever supervises it starts it anew.
+    """
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    ready = {**(checks or {}), **({"caller_keys": verifier.ready} if verifier else {})}
+    well = Health(settings.bind, settings.health_port, ready)
+    built = build(settings, rooms, verifier) if rooms else None
+    await well.start()
+    if built:
+        await built.start()
+    log.info("started", port=built.port if built else 0)
+    tasks = [asyncio.create_task(part.run(), name=type(part).__name__) for part in parts]
+    watch = asyncio.create_task(well.run())
+    try:
+        stop = asyncio.create_task(ended.wait())
+        done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        await well.leave()
+        await _drain(built, parts, grace)
+        for task in done - {stop}:
+            raise RuntimeError(f"the part {task.get_name()} ended") from task.exception()
+    finally:
+        for task in (watch, stop, *tasks):
+            task.cancel()
+        await asyncio.gather(watch, stop, *tasks, return_exceptions=True)
+        await well.stop()
+        for end in on_stop:
+            await end()
+        log.info("stopped")
+
+
+async def _drain(built: Server | None, parts: Sequence[Part], grace: float) -> None:
+    stops = [part.drain(grace) for part in parts]
+    await asyncio.gather(*stops, *([built.stop(grace)] if built else []), return_exceptions=True)

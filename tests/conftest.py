@@ -1,0 +1,22 @@
+"""Fixtures only; what they are made of lies in tests/support."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.clock import FakeClock
+from tests.support.database import Server
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that the test moves."""
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """The PostgreSQL of this run: `async with postgres.database("billing") as database`."""
+    server = Server()
+    yield server
+    server.stop()
