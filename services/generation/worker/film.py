@@ -1,0 +1,81 @@
+"""From a model's pieces to the file that is published: labelled, read back, measured. Blocking parts run in threads."""
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from tritonclient.grpc.aio import InferenceServerClient
+
+from services.generation.files.domain import Made
+from services.generation.film.camera import Control
+from services.generation.film.label import Label
+from services.generation.labels import aigc, mark, readback
+from services.generation.triton import client as triton
+from services.generation.triton.contract import Event, Job
+from services.generation.videos.tables import VideoRow
+from services.runtime import profile
+
+WHOLE_VIDEO = 0
+Progress = Callable[[Event], Awaitable[None]]
+
+
+def visible_label(rules: profile.Labels, locale: str, duration_seconds: float) -> Label:
+    """Answer the label that the profile asks for, in its language; `seconds` 0 in the profile is the whole video."""
+    text = rules.text_zh if locale.startswith("zh") else rules.text_en
+    seconds = duration_seconds if rules.seconds == WHOLE_VIDEO else rules.seconds
+    return Label(text, min(seconds, duration_seconds), rules.height_percent)
+
+
+def job_of(video: VideoRow, label: Label) -> Job:
+    """Write a video's parameters as a job of the model contract."""
+    return Job(
+        video=video.id,
+        prompt=video.prompt or "",
+        negative_prompt=video.negative_prompt or "",
+        duration_seconds=video.duration_seconds,
+        width=video.width,
+        height=video.height,
+        frame_rate=video.frame_rate,
+        seed=video.seed,
+        label=label,
+        camera_control=Control(**(video.camera or {})),
+    )
+
+
+async def stream(
+    server: InferenceServerClient, model: str, job: Job, *, image: bytes, target: Path, told: Progress, seconds: float
+) -> None:
+    """Have a model do a job and write its pieces to `target`; `told` gets each event and may raise to stop the model.
+
+    Raises what `triton.run` raises: JobRefused, ModelUnavailable, ModelGone, RunTimedOut.
+    """
+    with target.open("xb") as file:
+        async with contextlib.aclosing(triton.run(server, model, job, image, seconds=seconds)) as steps:
+            async for step in steps:
+                file.write(step.piece)
+                await told(step.event)
+
+
+async def label(raw: Path, published: Path, job: Job, provider_code: str) -> Made:
+    """Remux `raw` into `published` with its metadata label, read every label back from the final bytes, and measure.
+
+    Raises FilmUnreadable or LabelMissing; such a file must not be published.
+    """
+    written = aigc.generated(provider_code)
+    return await asyncio.to_thread(_label, raw, published, job, written)
+
+
+def _label(raw: Path, published: Path, job: Job, written: aigc.Aigc) -> Made:
+    mark.mark(raw, published, written)
+    report = readback.read(published, job.label)
+    wanted = readback.Expected(job.label, written, job.width, job.height, job.frame_rate, job.duration_seconds)
+    readback.verify(report, wanted)
+    measured = {field.name for field in dataclasses.fields(Made)} - {"sha256", "aigc"}
+    with published.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    text = json.dumps(report.aigc, separators=(",", ":"))
+    return Made(sha256=digest, aigc=text, **{name: getattr(report, name) for name in measured})

@@ -1,0 +1,118 @@
+"""What runs beside each other in the worker's process: the slots of its Triton, its reports, and what recurs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from tritonclient.grpc.aio import InferenceServerClient
+
+from services.generation.models import store as models
+from services.generation.models.domain import REPORT_SECONDS
+from services.generation.triton import client as triton
+from services.runtime import telemetry
+from services.runtime.clock import Clock
+from services.runtime.database import Database
+from services.runtime.runner import Runner
+
+WAIT_SECONDS = 0.2
+log = telemetry.logger(__name__)
+
+
+class Slots:
+    """Claims videos with as many slots as Triton has instances, from the moment that it has loaded a model."""
+
+    def __init__(self, server: InferenceServerClient, offered: Sequence[str], make: Callable[[int], Runner]) -> None:
+        self._server, self._offered, self._make = server, offered, make
+        self._runner: Runner | None = None
+        self._draining = asyncio.Event()
+
+    async def run(self) -> None:
+        """Wait for the first model, then work until drained."""
+        while not self._draining.is_set():
+            if slots := await self._instances():
+                self._runner = self._make(slots)
+                await self._runner.run()
+                return
+            await asyncio.sleep(WAIT_SECONDS)
+
+    async def drain(self, seconds: float) -> None:
+        """Claim nothing more; hand back what does not end within so many seconds."""
+        self._draining.set()
+        if self._runner:
+            await self._runner.drain(seconds)
+
+    async def _instances(self) -> int:
+        return max([await ready_slots(self._server, model) for model in self._offered], default=0)
+
+
+class Every:
+    """Calls something again and again, `seconds` after it ended; a fault is logged, and the next turn comes."""
+
+    def __init__(self, name: str, seconds: float, act: Callable[[], Awaitable[object]]) -> None:
+        self._name, self._seconds, self._act = name, seconds, act
+        self._draining = asyncio.Event()
+
+    async def run(self) -> None:
+        """Call until drained."""
+        while not self._draining.is_set():
+            try:
+                await self._act()
+            except Exception as fault:  # noqa: BLE001  what recurs outlives whatever one turn meets
+                log.fault("turn_failed", fault, job=self._name)
+            await _either(self._draining, self._seconds)
+
+    async def drain(self, seconds: float) -> None:
+        """Stop after the present turn."""
+        self._draining.set()
+
+
+class Reports:
+    """Says every five seconds how many instances of each model are loaded; says goodbye when drained."""
+
+    def __init__(
+        self, database: Database, server: InferenceServerClient, offered: Sequence[str], worker: str, clock: Clock
+    ) -> None:
+        self._database, self._server, self._offered = database, server, offered
+        self._worker, self._clock = worker, clock
+        self._every = Every("report", REPORT_SECONDS, self.report)
+        self._proven = False
+
+    async def run(self) -> None:
+        """Report until drained; often until the first model is loaded, so that the suite is soon ready."""
+        while not self._proven and not self._every._draining.is_set():
+            await self.report()
+            await asyncio.sleep(WAIT_SECONDS)
+        await self._every.run()
+
+    async def report(self) -> None:
+        """Report once."""
+        slots = {model: await ready_slots(self._server, model) for model in self._offered}
+        async with self._database.transaction() as session:
+            for model, ready in slots.items():
+                await models.report(session, model, self._worker, ready, self._clock.now())
+        self._proven = self._proven or any(slots.values())
+
+    async def drain(self, seconds: float) -> None:
+        """Forget this worker's reports: a drained worker is not one that may come back soon."""
+        await self._every.drain(seconds)
+        async with self._database.transaction() as session:
+            await models.retire(session, self._worker)
+
+    async def proven(self) -> None:
+        """Raise RuntimeError until a model was loaded once: the worker's readiness."""
+        if not self._proven:
+            raise RuntimeError("no model has been loaded yet")
+
+
+async def ready_slots(server: InferenceServerClient, model: str) -> int:
+    """How many instances of a model Triton has loaded; 0 when it cannot be asked."""
+    try:
+        return (await triton.describe(server, model)).instances
+    except triton.ModelUnavailable:
+        return 0
+
+
+async def _either(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return
