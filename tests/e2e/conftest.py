@@ -1,0 +1,71 @@
+"""The whole suite, started once for all stories; each story has customers of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from deploy.local import ports
+from deploy.local.client import Client, new_phone
+from deploy.local.suite import Suite
+from tests.support.books import Books
+
+# Tests call far more often than a person, all from one address and within one minute.
+SETTINGS = {"FILMGATE_EDGE_REQUESTS_PER_MINUTE": "100000", "FILMGATE_PROFILE": "default"}
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """Every part, on free ports."""
+    running = Suite(tmp_path_factory.mktemp("suite") / ".filmgate", ports=ports.free(), settings=SETTINGS)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+async def books(suite: Suite) -> AsyncIterator[Books]:
+    """The databases, to see what a call has stored, held or charged."""
+    opened = Books(suite)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def guest(suite: Suite) -> AsyncIterator[Client]:
+    """A client without a credential."""
+    async with Client(suite.url, suite.outbox) as client:
+        yield client
+
+
+@pytest.fixture
+async def newcomer(suite: Suite) -> AsyncIterator[Callable]:
+    """Makes customers: registered, policies accepted, with a key that may do everything a key may by default."""
+    async with AsyncExitStack() as stack:
+
+        async def make() -> Client:
+            client = await stack.enter_async_context(Client(suite.url, suite.outbox))
+            client.phone = new_phone()
+            client.made = await client.register(client.phone)
+            client.session = client.credential
+            await client.accept_policies()
+            client.key = await client.make_key("test")
+            return client
+
+        yield make
+
+
+@pytest.fixture
+async def customer(newcomer: Callable) -> Client:
+    """One customer."""
+    return await newcomer()
+
+
+async def ended(client: Client, video: str, seconds: float = 60) -> dict:
+    """Wait until a video is ended and settled; answers it."""
+    async with asyncio.timeout(seconds):
+        async for event in client.watch(video):
+            if event.get("final"):
+                return event["video"]
+    raise AssertionError("the watch ended without a final event")

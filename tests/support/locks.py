@@ -1,0 +1,41 @@
+"""Holds a process at one exact point by holding the lock that its next statement needs: a breakpoint in PostgreSQL."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import asyncpg
+
+from deploy.local.suite import Suite
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+class Locks:
+    """Takes locks in one database with the owner's role; each `hold` has a connection of its own."""
+
+    def __init__(self, suite: Suite, database: str) -> None:
+        self._url = suite.database_urls[database][0].replace("+asyncpg", "")
+
+    @contextlib.asynccontextmanager
+    async def hold(self, statement: str, *values: object) -> AsyncIterator[asyncpg.Connection]:
+        """Hold what `statement` locks until the block ends; the connection is open in its transaction."""
+        connection = await asyncpg.connect(self._url)
+        try:
+            async with connection.transaction():
+                await connection.execute(statement, *values) if not values else await connection.fetch(
+                    statement, *values
+                )
+                yield connection
+        finally:
+            await connection.close()
+
+    async def until_waiting(self, seconds: float = 20) -> None:
+        """Wait until some process stands before a lock. Raises TimeoutError."""
+        connection = await asyncpg.connect(self._url)
+        try:
+            async with asyncio.timeout(seconds):
+                while not await connection.fetchval(WAITING):
+                    await asyncio.sleep(0.01)
+        finally:
+            await connection.close()
