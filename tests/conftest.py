@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import hypothesis  # noqa: F401  imported late, after failures, it meets a defect of CPython 3.11 (gh-106905)
 import pytest
 
 from tests.support.clock import FakeClock

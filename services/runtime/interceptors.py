@@ -144,9 +144,11 @@ def _traced(method: str, context: Any) -> Call:
 
 
 def _peer(context: Any) -> str:
-    """The first DNS name of the client's certificate; empty without one."""
-    names = context.auth_context().get("x509_dns") or [b""]
-    return str(names[0].decode("ascii", "replace"))
+    """The first DNS name of the client's certificate; empty without one, or over an older TLS than 1.3."""
+    found = context.auth_context()
+    if found.get("ssl_tls_version") != [b"TLSv1.3"]:
+        return ""
+    return str(next(iter(found.get("peer_dns", ())), b"").decode("ascii", "replace"))
 
 
 def _failure(fault: Exception, call: Call) -> errors.Failure:

@@ -133,7 +133,7 @@ def load(name: str, folder: Path = FOLDER) -> Profile:
     rules = _read(folder, "default")
     if name != "default":
         rules = _over(rules, _read(folder, name), "")
-    version = hashlib.sha256(yaml.safe_dump(rules, sort_keys=True).encode()).hexdigest()[:12]
+    version = hashlib.sha256(yaml.safe_dump([name, rules], sort_keys=True).encode()).hexdigest()[:12]
     profile: Profile = _made(Profile, {**rules, "name": name, "version": version}, "")
     return profile
 

@@ -43,7 +43,9 @@ def settings(name: str, kind: type[Settings] = Settings, **fields: Any) -> Any:
     """Settings of a process with the test's certificates; `kind` is the service's own class."""
     given = {field.name for field in dataclasses.fields(kind) if field.default is not dataclasses.MISSING}
     named = {} if "name" in given else {"name": name}
-    return kind(**named, home=tls.home(), **fields)
+    certs = tls.home() / "certs"
+    files = {"tls_cert": certs / f"{tls.leaf(name)}.crt", "tls_key": certs / f"{tls.leaf(name)}.key"}
+    return kind(**{**named, "home": tls.home(), **files, **fields})
 
 
 @dataclasses.dataclass
@@ -61,9 +63,9 @@ class Served:
 
     def channel(self, peer: str = "edge", authority: str = "suite") -> grpc.aio.Channel:
         """Open a channel that shows the certificate of `peer`; it is closed with the server."""
-        ca, certificate, key = tls.files(peer, authority)
-        credentials = grpc.ssl_channel_credentials(tls.files(peer)[0] if authority != "suite" else ca, key, certificate)
-        options = [("grpc.ssl_target_name_override", self.name)]
+        _, certificate, key = tls.files(peer, authority)
+        credentials = grpc.ssl_channel_credentials(tls.files(peer)[0], key, certificate)
+        options = [("grpc.ssl_target_name_override", tls.leaf(self.name))]
         opened = grpc.aio.secure_channel(self.address, credentials, options=options)
         self.channels.append(opened)
         return opened

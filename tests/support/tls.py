@@ -1,18 +1,30 @@
 """The certificates of a test run: one authority, a leaf for every name of the suite, a second authority to refuse."""
 
+import atexit
 import functools
+import shutil
 import tempfile
 from pathlib import Path
 
 from deploy.local import certificates
 
 
-@functools.cache
 def home(authority: str = "suite") -> Path:
     """A folder whose `certs` hold the leaves of an authority, made once per run."""
+    return _made(authority)
+
+
+@functools.cache
+def _made(authority: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=f"filmgate-test-{authority}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     certificates.make(folder)
     return folder
+
+
+def leaf(name: str) -> str:
+    """Whose certificate a process shows: its own, or billing's for one that is not of the suite (a toy)."""
+    return name if name in certificates.NAMES else "billing"
 
 
 def files(name: str, authority: str = "suite") -> tuple[bytes, bytes, bytes]:
