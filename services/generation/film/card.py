@@ -18,6 +18,8 @@ BRIGHTNESS = (0.62, 0.5, 0.42, 0.3)
 GRAIN = 1.6
 FADE = 0.4
 TYPING_SHARE = 0.5
+STEP = 1.4
+MOST_SIGNS = 1000
 INK = (232.0, 126.0, 130.0)
 
 
@@ -67,18 +69,16 @@ def frames(
 
 def layout(prompt: str, output: tuple[int, int]) -> Title | None:
     """The prompt in the largest type that fits the middle of the picture, cut with an ellipsis; None without signs."""
-    words = lettering.drawable(prompt)
+    words = lettering.drawable(prompt)[:MOST_SIGNS]
     if not words:
         return None
-    room, depth = output[0] * 0.8, output[1] * 0.5
-    short = min(output)
-    largest, smallest = round(short * 0.13), max(10, round(short * 0.045))
-    for size in range(largest, smallest - 1, -2):
-        lines = lettering.balanced(words, size, room)
-        if len(lines) * size * 1.4 <= depth and _whole(words, size, room):
-            return _typeset(lines, size, output)
+    room, depth, short = output[0] * 0.8, output[1] * 0.5, min(output)
+    smallest = max(10, round(short * 0.045))
+    for size in range(round(short * 0.13), smallest - 1, -2):
+        if _whole(words, size, room) and len(lettering.wrap(words, size, room)) * size * STEP <= depth:
+            return _typeset(lettering.balanced(words, size, room), size, output)
     lines = lettering.wrap(words, smallest, room)
-    most = max(1, int(depth / (smallest * 1.4)))
+    most = max(1, int(depth / (smallest * STEP)))
     if len(lines) > most:
         lines = [*lines[: most - 1], lines[most - 1][:-1] + lettering.ELLIPSIS]
     return _typeset(lines, smallest, output)
@@ -91,7 +91,7 @@ def _whole(words: str, size: int, room: float) -> bool:
 
 def _typeset(lines: list[str], size: int, output: tuple[int, int]) -> Title:
     """Draws the lines one sign after the other, left-aligned, the block in the middle, slightly high."""
-    step, pad = round(size * 1.4), size // 2
+    step, pad = round(size * STEP), size // 2
     width = max(round(lettering.width(line, size)) for line in lines) + size + 2 * pad
     mask = np.zeros((step * len(lines) + 2 * pad, min(width, output[0])), np.float32)
     entry = np.ones_like(mask)

@@ -12,6 +12,7 @@ from services.generation.film import fonts
 GETA = "〓"
 ELLIPSIS = "…"
 NEVER_FIRST = set("，。、；：？！）》」』】〕〉”’…—·,.;:?!)]}%")
+EM = 1000
 NEVER_LAST = set("（《「『【〔〈“‘([{")
 
 
@@ -33,8 +34,8 @@ def drawable(text: str) -> str:
 
 
 def width(text: str, size: int) -> float:
-    """How far the pen moves over `text`, in pixels."""
-    return font(size).getlength(text)
+    """How far the pen moves over `text`, in pixels; twice the size is exactly twice as far."""
+    return sum(map(_advance, text)) * size / EM
 
 
 def words(text: str) -> list[str]:
@@ -51,17 +52,21 @@ def words(text: str) -> list[str]:
 
 def wrap(text: str, size: int, room: float) -> list[str]:
     """Lines of `text` at most `room` pixels wide; a word that is wider alone is cut."""
-    lines = [""]
+    lines, used = [""], 0.0
     for word in words(text):
-        if width((lines[-1] + word).rstrip(), size) <= room:
+        if used + width(word.rstrip(), size) <= room:
             lines[-1] += word
+            used += width(word, size)
             continue
-        if lines[-1]:
-            lines.append("")
+        lines.append("")
+        used = 0.0
         for character in word:
-            if width(lines[-1] + character, size) > room and lines[-1]:
+            step = width(character, size)
+            if used + step > room and character != " ":
                 lines.append("")
+                used = 0.0
             lines[-1] += character
+            used += step
     return [line.strip() for line in lines if line.strip()]
 
 
@@ -84,6 +89,11 @@ def ink(text: str, size: int) -> NDArray[np.float32]:
     image = Image.new("L", (int(width(text, size)) + size, ascent + descent))
     ImageDraw.Draw(image).text((0, 0), text, font=font(size), fill=255)
     return np.asarray(image, np.float32) / np.float32(255)
+
+
+@cache
+def _advance(character: str) -> float:
+    return font(EM).getlength(character)
 
 
 def _joined(before: str, character: str) -> bool:
