@@ -1,0 +1,1 @@
+"""Prices: immutable versions of the price book, and quotes."""

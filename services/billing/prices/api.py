@@ -1,0 +1,48 @@
+"""The Prices service: what things cost, published and quoted."""
+
+from typing import Any
+
+from filmgate.billing.v1 import prices_pb2
+from services.billing.prices import domain, money
+from services.billing.prices.domain import PriceBook
+from services.billing.prices.shelf import Shelf
+from services.runtime.caller import PUBLIC, SERVICE
+from services.runtime.clock import Clock
+
+POLICY = {"ListPrices": PUBLIC, "Quote": SERVICE("generation")}
+
+
+class Prices:
+    """Servicer of filmgate.billing.v1.Prices."""
+
+    def __init__(self, shelf: Shelf, clock: Clock) -> None:
+        self._shelf = shelf
+        self._clock = clock
+
+    async def ListPrices(self, request: prices_pb2.ListPricesRequest, _: Any) -> prices_pb2.ListPricesResponse:
+        """Publish the book in force, those announced, and the outcome table in force."""
+        books, now = await self._shelf.books(), self._clock.now()
+        current = domain.in_force(books, now)
+        return prices_pb2.ListPricesResponse(
+            price_books=[_book(book) for book in (current, *domain.announced(books, now))],
+            outcomes=[
+                prices_pb2.OutcomeCharge(outcome=name, percent=current.outcomes[name]) for name in domain.OUTCOMES
+            ],
+        )
+
+    async def Quote(self, request: prices_pb2.QuoteRequest, _: Any) -> prices_pb2.QuoteResponse:
+        """Quote a usage by the book in force. Raises PRICE_UNKNOWN."""
+        usage, book = request.usage, domain.in_force(await self._shelf.books(), self._clock.now())
+        price = domain.price(book, usage.model, usage.resolution, usage.duration_seconds)
+        return prices_pb2.QuoteResponse(price=money.message(book.currency, price), price_version=book.version)
+
+
+def _book(book: PriceBook) -> prices_pb2.PriceBook:
+    return prices_pb2.PriceBook(
+        version=book.version,
+        effective_time=book.effective_time,
+        rates=[
+            prices_pb2.Rate(model=model, resolution=resolution, per_second=money.rate(book.currency, rate))
+            for (model, resolution), rate in book.rates.items()
+        ],
+    )

@@ -1,0 +1,54 @@
+"""The price books at hand: published from their files at the start, read again once a minute."""
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from services.billing.prices import store
+from services.billing.prices.domain import PriceBook
+from services.runtime.clock import Clock
+from services.runtime.database import Database
+
+FOLDER = Path(__file__).parent / "books"
+_FRESH = datetime.timedelta(minutes=1)
+
+
+def contents(folder: Path = FOLDER) -> list[dict[str, Any]]:
+    """Read the books of a folder, in the order of their names."""
+    return [yaml.safe_load(path.read_text("utf-8")) for path in sorted(folder.glob("*.yaml"))]
+
+
+class Shelf:
+    """Answers the published books from memory; what another process has published is seen within a minute."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._books: Sequence[PriceBook] = ()
+        self._read_time: datetime.datetime | None = None
+
+    async def publish(self, folder: Path = FOLDER) -> None:
+        """Store the versions of `folder` that are new. Raises BookError when one differs from what was published."""
+        async with self._database.transaction() as session:
+            await store.publish(session, contents(folder), self._clock.now())
+
+    async def books(self) -> Sequence[PriceBook]:
+        """Answer all books by version, at most a minute old."""
+        now = self._clock.now()
+        if self._read_time is None or now - self._read_time >= _FRESH:
+            async with self._database.transaction() as session:
+                self._books = await store.books(session)
+            self._read_time = now
+        return self._books
+
+    async def book(self, version: int) -> PriceBook:
+        """Answer a published version, reading anew for one that is not known. Raises LookupError when there is none."""
+        for _ in range(2):
+            for book in await self.books():
+                if book.version == version:
+                    return book
+            self._read_time = None
+        raise LookupError(f"there is no price book {version}")

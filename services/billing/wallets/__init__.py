@@ -1,0 +1,1 @@
+"""Wallets: prepaid money in lots, holds for open videos, and the journal."""

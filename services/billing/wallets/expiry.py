@@ -1,0 +1,52 @@
+"""The sweep that books what lapsed: lots past their dates, in the background of the process."""
+
+import asyncio
+
+from services.billing.wallets import store
+from services.billing.wallets.ledger import Ledger
+from services.runtime import telemetry
+from services.runtime.clock import Clock
+from services.runtime.database import Database
+
+_BATCH = 200
+log = telemetry.logger(__name__)
+
+
+class ExpirySweep:
+    """Sweeps at the start and then every `seconds`. Two processes may sweep at once: the wallet's lock orders them."""
+
+    def __init__(self, database: Database, ledger: Ledger, clock: Clock, seconds: float) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._clock = clock
+        self._seconds = seconds
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Sweep until drained; a sweep that fails is tried again at the next turn."""
+        while not self._stop.is_set():
+            try:
+                await self.sweep()
+            except Exception as fault:  # noqa: BLE001  the loop outlives whatever the database does
+                log.fault("expiry_sweep_failed", fault)
+            try:
+                await asyncio.wait_for(self._stop.wait(), self._seconds)
+            except TimeoutError:
+                continue
+
+    async def drain(self, seconds: float) -> None:
+        """Begin no further sweep."""
+        self._stop.set()
+
+    async def sweep(self) -> int:
+        """Book all lapses due now, one transaction per wallet; answers how many lots lapsed."""
+        now, lapsed = self._clock.now(), 0
+        while True:
+            async with self._database.transaction() as session:
+                organizations = await store.wallets_with_ended_lots(session, now, _BATCH)
+            for organization in organizations:
+                async with self._database.transaction() as session:
+                    lapsed += await self._ledger.lapse(session, organization, now)
+            if len(organizations) < _BATCH:
+                telemetry.count("lots_lapsed", lapsed)
+                return lapsed

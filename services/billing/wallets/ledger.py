@@ -1,0 +1,120 @@
+"""What moves money, each with its journal in the same transaction: opening, authorizing, ending a hold, lapsing."""
+
+import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.billing import audit, errors
+from services.billing.prices import domain as prices
+from services.billing.prices import money
+from services.billing.prices.shelf import Shelf
+from services.billing.wallets import domain, store
+from services.billing.wallets.domain import Ending, Moment, Movement, Order, Terms
+from services.runtime.profile import Profile
+
+_RETRY_SECONDS = 10
+
+
+class Ledger:
+    """The operations on wallets; every method works in the caller's transaction at the moment that it is given."""
+
+    def __init__(self, profile: Profile, shelf: Shelf, journals_per_hour: int) -> None:
+        self.open_limit = profile.limits.open_videos_per_organization
+        self._trial = profile.trial_credit
+        self._shelf = shelf
+        self._journals_per_hour = journals_per_hour
+
+    async def currency(self, now: Moment) -> str:
+        """Answer the currency of the price book in force, which is the currency of every wallet."""
+        return prices.in_force(await self._shelf.books(), now).currency
+
+    async def check(self, now: Moment) -> None:
+        """Raise ValueError when the profile gives its credit in another currency than the prices are in."""
+        currency = await self.currency(now)
+        if self._trial.amount_micros and self._trial.currency != currency:
+            raise ValueError(f"the profile's trial credit is in {self._trial.currency}, the price book in {currency}")
+
+    async def open(self, session: AsyncSession, organization: str, now: Moment) -> None:
+        """Make the wallet with its trial credit unless it exists; of two at once one makes it, the other waits."""
+        currency, lot = await self.currency(now), None
+        if self._trial.amount_micros:
+            end = now + datetime.timedelta(days=self._trial.valid_days)
+            lot = store.promotional_lot(organization, self._trial.amount_micros, end, now)
+        if await store.open_wallet(session, organization, currency, lot, now) and lot:
+            await self._book(session, domain.grant_of_trial(organization, currency, lot.id, lot.granted), now)
+
+    async def price(self, terms: Terms, expire_time: Moment, now: Moment) -> Order:
+        """Price the terms by their version of the book. Raises PRICE_UNKNOWN when it may not be held any more."""
+        book = prices.book_for_hold(await self._shelf.books(), terms.price_version, now)
+        if book is None:
+            raise errors.PRICE_UNKNOWN(model=terms.model, resolution=terms.resolution)
+        amount = prices.price(book, terms.model, terms.resolution, terms.duration_seconds)
+        return Order(terms, book.currency, amount, expire_time)
+
+    async def hold(self, session: AsyncSession, order: Order, now: Moment) -> Any | None:
+        """Decide slot and money under the wallet's lock, and hold; answers the row. None: the video has one already.
+
+        Raises WALLET_PARKED, TOO_MANY_OPEN_VIDEOS, BALANCE_TOO_LOW; nothing is changed then.
+        """
+        wallet = await store.lock_wallet(session, order.terms.organization)
+        if wallet is None:
+            await self.open(session, order.terms.organization, now)
+            wallet = await store.lock_wallet(session, order.terms.organization)
+        if wallet.park_time is not None:
+            raise errors.WALLET_PARKED()
+        if wallet.open_holds >= self.open_limit:
+            raise errors.TOO_MANY_OPEN_VIDEOS(limit=self.open_limit, retry_after=_RETRY_SECONDS)
+        row, usable = await store.hold(session, order, now)
+        if row is None and usable < order.amount:
+            needs, available = money.text(order.amount), money.text(usable)
+            raise errors.BALANCE_TOO_LOW(needs=needs, available=available, currency=order.currency)
+        return row
+
+    async def end(self, session: AsyncSession, video: str, outcome: str | None, now: Moment) -> Any:
+        """End the hold of a video by its outcome (None: without a charge) and answer its row.
+
+        An ended hold answers its recorded end; a video without a hold is barred.
+        """
+        found = await store.lock_open_hold(session, video)
+        if found is None and await store.hold_of(session, video) is None:
+            await store.bar(session, video, await self.currency(now), now)
+            found = await store.lock_open_hold(session, video)  # an Authorize may have been first after all
+        if found is None:
+            return await store.hold_of(session, video)
+        row, pieces = found
+        book = await self._shelf.book(row.price_version)
+        return await self._settle(
+            session, row, domain.end(pieces, outcome, book.outcomes.get(outcome or "", 0), now), now
+        )
+
+    async def _settle(self, session: AsyncSession, row: Any, ending: Ending, now: Moment) -> Any:
+        terms = store.terms_of(row)
+        ended = await store.end_hold(session, terms.video, ending, now)
+        if ending.charged:
+            await self._book(session, domain.charge_of(terms, row.currency, ending), now)
+        if ending.lapsed:
+            await self._book(session, domain.lapse_of_hold(terms, row.currency, ending), now)
+        return ended
+
+    async def lapse(self, session: AsyncSession, organization: str, now: Moment) -> int:
+        """Book the unspent rest of the lots past their dates; answers how many lots.
+
+        What is held of them stays until its hold ends.
+        """
+        wallet = await store.lock_wallet(session, organization)
+        lots = await store.empty_ended_lots(session, organization, now)
+        for lot in lots:
+            movement = domain.lapse_of_lot(
+                organization=organization, currency=wallet.currency, lot=lot.id, kind=lot.kind,
+                amount=lot.available, held=lot.held,
+            )  # fmt: skip
+            await self._book(session, movement, now)
+        return len(lots)
+
+    async def _book(self, session: AsyncSession, movement: Movement, now: Moment) -> None:
+        if await store.book(session, movement, now, self._journals_per_hour):
+            detail = {"kind": movement.kind, "limit": str(self._journals_per_hour)}
+            await audit.record(
+                session, actor="system", action="ParkWallet", subject=movement.organization, detail=detail, now=now
+            )

@@ -1,0 +1,288 @@
+"""All SQL of wallets, lots, holds and the journal.
+
+Whatever changes a wallet holds its row's lock first, and reads lots after it, so that nothing read is stale. A hold's
+row is locked before its wallet's.
+"""
+
+import dataclasses
+import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.billing.wallets.domain import Ending, Movement, Order, Piece, Terms
+from services.billing.wallets.tables import Entry, Hold, HoldLot, Journal, Lot, Wallet
+from services.runtime import ids
+from services.runtime.pages import Page
+
+Moment = datetime.datetime
+BURN_ORDER = "priority, expire_time NULLS LAST, kind <> 'PROMOTIONAL', create_time, id"
+"""The order in which lots are spent; it is published."""
+DEFAULT_PRIORITY = 100
+_HOLDS = Hold.__table__.c
+_TERMS = [field.name for field in dataclasses.fields(Terms)]
+
+
+async def open_wallet(session: AsyncSession, organization: str, currency: str, trial: Lot | None, now: Moment) -> bool:
+    """Make the wallet unless it exists, with the trial lot; answers whether it was made. The caller books the grant.
+
+    Who comes second at the same time waits, and finds it made.
+    """
+    amount = trial.granted if trial else 0
+    wallet = {
+        "organization": organization, "currency": currency, "available": amount, "held": 0, "open_holds": 0,
+        "version": 1, "create_time": now,
+    }  # fmt: skip
+    statement = insert(Wallet).values(wallet).on_conflict_do_nothing().returning(Wallet.organization)
+    made = (await session.execute(statement)).first() is not None
+    if made and trial:
+        session.add(trial)
+        await session.flush()
+    return made
+
+
+def promotional_lot(organization: str, amount: int, expire_time: Moment, now: Moment) -> Lot:
+    """Make a lot of given credit, not stored yet."""
+    return Lot(
+        id=ids.new("lot"), organization=organization, kind="PROMOTIONAL", priority=DEFAULT_PRIORITY, granted=amount,
+        available=amount, held=0, expire_time=expire_time, create_time=now,
+    )  # fmt: skip
+
+
+async def lock_wallet(session: AsyncSession, organization: str) -> Any:
+    """Lock the wallet's row until the transaction ends and answer it; None when there is no wallet."""
+    columns = Wallet.currency, Wallet.open_holds, Wallet.park_time
+    query = sa.select(*columns).where(Wallet.organization == organization).with_for_update()
+    return (await session.execute(query)).first()
+
+
+_HOLD = sa.text(f"""
+WITH usable AS MATERIALIZED (
+  SELECT id, available, row_number() OVER burn AS position, sum(available) OVER burn - available AS before FROM lots
+  WHERE organization = :organization AND available > 0 AND (expire_time IS NULL OR expire_time > :now)
+  WINDOW burn AS (ORDER BY {BURN_ORDER} ROWS UNBOUNDED PRECEDING)
+), hold AS (
+  INSERT INTO holds (video, id, organization, project, account, model, resolution, duration_seconds, price_version,
+    currency, amount, state, create_time, expire_time)
+  SELECT :video, :id, :organization, :project, :account, :model, :resolution, :duration_seconds, :price_version,
+    :currency, :amount, 'HELD', :now, :expire_time
+  WHERE (SELECT coalesce(sum(available), 0) FROM usable) >= :amount
+  ON CONFLICT (video) DO NOTHING RETURNING *
+), taken AS (
+  SELECT hold.video, usable.id, position, least(available, :amount - before) AS amount FROM usable, hold
+  WHERE before < :amount
+), piece AS (
+  INSERT INTO hold_lots (video, lot, position, amount) SELECT video, id, position, amount FROM taken
+), lot AS (
+  UPDATE lots SET available = lots.available - taken.amount, held = lots.held + taken.amount
+  FROM taken WHERE lots.id = taken.id
+), wallet AS (
+  UPDATE wallets SET available = wallets.available - :amount, held = wallets.held + :amount, open_holds = open_holds + 1,
+    version = wallets.version + 1
+  FROM hold WHERE wallets.organization = hold.organization
+)
+SELECT found.usable, hold.* FROM (SELECT coalesce(sum(available), 0)::bigint AS usable FROM usable) AS found
+LEFT JOIN hold ON true
+""").bindparams(  # noqa: S608  BURN_ORDER is ours
+    *(sa.bindparam(name, type_=sa.Text) for name in ("video", "id", "organization", "project", "account", "model")),
+    *(sa.bindparam(name, type_=sa.Text) for name in ("resolution", "currency")),
+    *(sa.bindparam(name, type_=sa.Integer) for name in ("duration_seconds", "price_version")),
+    sa.bindparam("amount", type_=sa.BigInteger),
+    *(sa.bindparam(name, type_=sa.DateTime(timezone=True)) for name in ("now", "expire_time")),
+)
+
+
+async def hold(session: AsyncSession, order: Order, now: Moment) -> tuple[Any | None, int]:
+    """Hold an amount for a video in burn order, in one statement; the caller has the wallet's lock.
+
+    Answers (the row that was made, what could be spent before). None: nothing is changed, since the wallet has too
+    little or the video has a row already.
+    """
+    values = dataclasses.asdict(order.terms) | {
+        "id": ids.new("hld"), "currency": order.currency, "amount": order.amount,
+        "expire_time": order.expire_time, "now": now,
+    }  # fmt: skip
+    row = (await session.execute(_HOLD, values)).one()
+    return (row if row.video else None), row.usable
+
+
+async def hold_of(session: AsyncSession, video: str) -> Any | None:
+    """Answer the row of a video's hold or bar, None when there is none."""
+    return (await session.execute(sa.select(Hold.__table__).where(_HOLDS.video == video))).first()
+
+
+async def lock_open_hold(session: AsyncSession, video: str) -> tuple[Any, list[Piece]] | None:
+    """Lock an open hold, then its wallet; answers its row and what it took. None: it has ended, or there is none."""
+    query = (
+        sa.select(
+            Hold.__table__, HoldLot.lot, HoldLot.amount.label("piece"), Lot.kind, Lot.expire_time.label("lot_end")
+        )
+        .join(Wallet, Wallet.organization == Hold.organization)
+        .outerjoin(HoldLot, HoldLot.video == Hold.video)
+        .outerjoin(Lot, Lot.id == HoldLot.lot)
+        .where(Hold.video == video, Hold.state == "HELD")
+        .order_by(HoldLot.position)
+        .with_for_update(of=[Hold, Wallet])
+    )
+    rows = (await session.execute(query)).all()
+    if not rows:
+        return None
+    return rows[0], [Piece(row.lot, row.kind, row.piece, row.lot_end) for row in rows if row.lot]
+
+
+def terms_of(row: Any) -> Any:
+    """Answer the Terms that a hold's row records; None for a bar."""
+    return Terms(*(getattr(row, name) for name in _TERMS)) if row.organization else None
+
+
+async def bar(session: AsyncSession, video: str, currency: str, now: Moment) -> None:
+    """Bar a video that has no row; waits for one that is being made, and then does nothing."""
+    row = {
+        "video": video, "id": ids.new("hld"), "currency": currency, "amount": 0, "charged": 0, "state": "RELEASED",
+        "create_time": now, "end_time": now,
+    }  # fmt: skip
+    await session.execute(insert(Hold).values(row).on_conflict_do_nothing())
+
+
+_END = sa.text("""
+WITH part AS MATERIALIZED (
+  SELECT lot, held, back FROM unnest(CAST(:lots AS text[]), CAST(:held AS bigint[]), CAST(:back AS bigint[]))
+    AS part (lot, held, back)
+), ended AS (
+  UPDATE holds SET state = :state, charged = :charged, outcome = :outcome, end_time = :now
+  WHERE video = :video AND state = 'HELD' RETURNING *
+), wallet AS (
+  UPDATE wallets SET available = wallets.available + (SELECT coalesce(sum(back), 0)::bigint FROM part),
+    held = wallets.held - ended.amount, open_holds = open_holds - 1, version = version + 1
+  FROM ended WHERE wallets.organization = ended.organization
+), lot AS (
+  UPDATE lots SET held = lots.held - part.held, available = lots.available + part.back
+  FROM part, ended WHERE lots.id = part.lot
+)
+SELECT * FROM ended
+""").bindparams(
+    *(sa.bindparam(name, type_=sa.Text) for name in ("video", "state", "outcome")),
+    sa.bindparam("charged", type_=sa.BigInteger),
+    sa.bindparam("now", type_=sa.DateTime(timezone=True)),
+)
+
+
+async def end_hold(session: AsyncSession, video: str, ending: Ending, now: Moment) -> Any:
+    """End a locked open hold and give its lots back what is not charged; answers its row. The caller books the rest."""
+    values = {
+        "video": video, "state": ending.state, "outcome": ending.outcome, "charged": ending.charged, "now": now,
+        "lots": [part.lot for part in ending.parts],
+        "held": [part.charged + part.returned + part.lapsed for part in ending.parts],
+        "back": [part.returned for part in ending.parts],
+    }  # fmt: skip
+    return (await session.execute(_END, values)).one()
+
+
+_BOOK = sa.text("""
+WITH journal AS (
+  INSERT INTO journals (id, kind, scope, key, fingerprint, organization, video, description, lines, effective_time,
+    create_time)
+  VALUES (:id, :kind, :scope, :key, :fingerprint, :organization, :video, :description, :lines, :now, :now) RETURNING id
+), entry AS (
+  INSERT INTO entries (journal, account, organization, lot, amount, currency)
+  SELECT journal.id, line.account, :organization, line.lot, line.amount, :currency
+  FROM journal, unnest(CAST(:accounts AS text[]), CAST(:lots AS text[]), CAST(:amounts AS bigint[]))
+    WITH ORDINALITY AS line (account, lot, amount, place) ORDER BY place
+)
+UPDATE wallets SET park_time = :now WHERE organization = :organization AND park_time IS NULL AND (
+  SELECT count(*) FROM (
+    SELECT FROM journals WHERE journals.organization = :organization AND kind = :kind
+      AND journals.create_time > greatest(CAST(:since AS timestamptz), brake_time)
+    LIMIT :most
+  ) AS recent
+) >= :most RETURNING organization
+""").bindparams(
+    *(sa.bindparam(name, type_=sa.Text) for name in ("id", "kind", "scope", "key", "fingerprint", "organization")),
+    *(sa.bindparam(name, type_=sa.Text) for name in ("video", "description", "currency")),
+    *(sa.bindparam(name, type_=sa.BigInteger) for name in ("lines", "most")),
+    sa.bindparam("now", type_=sa.DateTime(timezone=True)),
+)
+
+
+async def book(session: AsyncSession, movement: Movement, now: Moment, most_per_hour: int) -> bool:
+    """Book a movement. Answers True when it is more than so many of its kind within an hour, which parks the wallet."""
+    values = {
+        "id": ids.new("txn"), "kind": movement.kind, "scope": movement.scope, "key": movement.key,
+        "fingerprint": movement.fingerprint, "organization": movement.organization, "video": movement.video,
+        "description": movement.description, "lines": len(movement.lines), "currency": movement.currency, "now": now,
+        "accounts": [line.account for line in movement.lines], "lots": [line.lot for line in movement.lines],
+        "amounts": [line.amount for line in movement.lines],
+        "since": now - datetime.timedelta(hours=1), "most": most_per_hour,
+    }  # fmt: skip
+    return (await session.execute(_BOOK, values)).first() is not None
+
+
+async def unpark(session: AsyncSession, organization: str, now: Moment) -> bool:
+    """Let a parked wallet run again; the brake counts anew from now. Answers whether it was parked."""
+    statement = (
+        sa.update(Wallet)
+        .where(Wallet.organization == organization, Wallet.park_time.is_not(None))
+        .values(park_time=None, brake_time=now)
+        .returning(Wallet.organization)
+    )
+    return (await session.execute(statement)).first() is not None
+
+
+async def wallet_and_lots(session: AsyncSession, organization: str) -> tuple[Wallet, list[Lot]] | None:
+    """Answer the wallet and its lots with something left, in burn order, as of one moment; None: no wallet."""
+    left = sa.and_(Lot.organization == Wallet.organization, sa.or_(Lot.available > 0, Lot.held > 0))
+    order = sa.text(", ".join(f"lots.{part}" for part in BURN_ORDER.split(", ")))
+    query = sa.select(Wallet, Lot).outerjoin(Lot, left).where(Wallet.organization == organization).order_by(order)
+    rows = (await session.execute(query)).all()
+    return (rows[0][0], [lot for _, lot in rows if lot]) if rows else None
+
+
+async def transactions(session: AsyncSession, organization: str, page: Page) -> list[Any]:
+    """Answer the journals of a wallet, newest first, one more than the page holds: (journal, amount, lots) rows.
+
+    `amount` is what the customer has more after it.
+    """
+    newest = page.of(sa.select(Journal).where(Journal.organization == organization), Journal.create_time, Journal.id)
+    journal = newest.subquery()
+    amount = sa.func.sum(Entry.amount)
+    query = (
+        sa.select(journal, amount.label("amount"), sa.func.min(Entry.currency).label("currency"))
+        .add_columns(sa.func.array_agg(sa.dialects.postgresql.aggregate_order_by(Entry.lot, Entry.id)).label("lots"))
+        .join(Entry, sa.and_(Entry.journal == journal.c.id, Entry.lot.is_not(None)))
+        .group_by(*journal.c)
+        .order_by(journal.c.create_time.desc(), journal.c.id.desc())
+    )
+    return list((await session.execute(query)).all())
+
+
+async def open_holds(session: AsyncSession, page: Page) -> list[Any]:
+    """Answer the open holds, oldest first, one more than the page holds."""
+    query = sa.select(Hold.__table__).where(_HOLDS.state == "HELD")
+    if page.after is not None:
+        query = query.where(sa.tuple_(_HOLDS.create_time, _HOLDS.id) > sa.tuple_(*map(sa.literal, page.after)))
+    query = query.order_by(_HOLDS.create_time, _HOLDS.id).limit(page.size + 1)
+    return list((await session.execute(query)).all())
+
+
+async def wallets_with_ended_lots(session: AsyncSession, now: Moment, most: int) -> list[str]:
+    """Answer organisations that have something left in a lot past its date."""
+    query = sa.select(Lot.organization).where(Lot.available > 0, Lot.expire_time <= now).distinct().limit(most)
+    return list(await session.scalars(query))
+
+
+async def empty_ended_lots(session: AsyncSession, organization: str, now: Moment) -> list[Any]:
+    """Take what is not held out of the lots past their dates; answers (id, kind, available, held) as they were.
+
+    The caller has the wallet's lock and books the lapse.
+    """
+    ended = sa.and_(Lot.organization == organization, Lot.available > 0, Lot.expire_time <= now)
+    query = sa.select(Lot.id, Lot.kind, Lot.available, Lot.held).where(ended).order_by(Lot.id)
+    lots = list((await session.execute(query)).all())
+    if lots:
+        lapsed = sum(lot.available for lot in lots)
+        changed = {"available": Wallet.available - lapsed, "version": Wallet.version + 1}
+        await session.execute(sa.update(Wallet).where(Wallet.organization == organization).values(changed))
+        await session.execute(sa.update(Lot).where(ended).values(available=0))
+    return lots
