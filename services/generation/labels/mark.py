@@ -42,6 +42,8 @@ def _copy(source: av.container.InputContainer, published: Path, label: Aigc) -> 
         for packet in source.demux(stream):
             if packet.dts is None:
                 continue
+            if packet.is_corrupt:
+                raise ValueError("it breaks off inside a picture")
             packet.stream = copied
             target.mux(packet)
             packets += 1
