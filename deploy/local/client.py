@@ -29,12 +29,16 @@ class Refused(Exception):
 
 
 class Client:
-    """Speaks JSON with one Filmgate; `credential` is an API key or a session's access token."""
+    """Speaks JSON with one Filmgate; `credential` is an API key or a session's access token.
 
-    def __init__(self, url: str, outbox: Path, *, timeout_seconds: float = 30) -> None:
+    `address` is the local address to call from; None lets the system choose.
+    """
+
+    def __init__(self, url: str, outbox: Path, *, timeout_seconds: float = 30, address: str | None = None) -> None:
         self.outbox = outbox
         self.credential = ""
-        self.http = httpx.AsyncClient(base_url=url, timeout=timeout_seconds, trust_env=False)
+        wire = httpx.AsyncHTTPTransport(local_address=address)
+        self.http = httpx.AsyncClient(base_url=url, timeout=timeout_seconds, transport=wire, trust_env=False)
 
     async def __aenter__(self) -> "Client":
         """Keep the connection open for the block."""

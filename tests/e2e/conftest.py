@@ -9,16 +9,14 @@ import pytest
 from deploy.local import ports
 from deploy.local.client import Client, new_phone
 from deploy.local.suite import Suite
+from tests.support.addresses import an_address
 from tests.support.books import Books
-
-# Tests call far more often than a person, all from one address and within one minute.
-SETTINGS = {"FILMGATE_EDGE_REQUESTS_PER_MINUTE": "100000", "FILMGATE_PROFILE": "default"}
 
 
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     """Every part, on free ports."""
-    running = Suite(tmp_path_factory.mktemp("suite") / ".filmgate", ports=ports.free(), settings=SETTINGS)
+    running = Suite(tmp_path_factory.mktemp("suite") / ".filmgate", ports=ports.free())
     running.start()
     yield running
     running.stop()
@@ -35,7 +33,7 @@ async def books(suite: Suite) -> AsyncIterator[Books]:
 @pytest.fixture
 async def guest(suite: Suite) -> AsyncIterator[Client]:
     """A client without a credential."""
-    async with Client(suite.url, suite.outbox) as client:
+    async with Client(suite.url, suite.outbox, address=an_address()) as client:
         yield client
 
 
@@ -45,7 +43,7 @@ async def newcomer(suite: Suite) -> AsyncIterator[Callable]:
     async with AsyncExitStack() as stack:
 
         async def make() -> Client:
-            client = await stack.enter_async_context(Client(suite.url, suite.outbox))
+            client = await stack.enter_async_context(Client(suite.url, suite.outbox, address=an_address()))
             client.phone = new_phone()
             client.made = await client.register(client.phone)
             client.session = client.credential

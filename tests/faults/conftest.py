@@ -10,6 +10,7 @@ import pytest
 from deploy.local import ports
 from deploy.local.client import Client, new_phone
 from deploy.local.suite import Suite
+from tests.support.addresses import an_address
 from tests.support.books import Books
 from tests.support.locks import Locks
 
@@ -19,7 +20,6 @@ SETTINGS = {
     "FILMGATE_BEAT_SECONDS": str(BEAT),
     "FILMGATE_ADMIT_CLEANUP_SECONDS": str(CLEANUP),
     "FILMGATE_HOLD_SWEEP_SECONDS": str(SWEEP),
-    "FILMGATE_EDGE_REQUESTS_PER_MINUTE": "100000",
 }
 CHARGED = {"SUCCEEDED": 100, "CANCELLED_RUNNING": 100}
 ORDER = {"model": "animatic", "prompt": "a quiet sea", "resolution": "480p", "duration_seconds": 2}
@@ -58,7 +58,7 @@ def money(suite: Suite) -> Locks:
 @pytest.fixture
 async def customer(suite: Suite) -> AsyncIterator[Client]:
     """A fresh customer with a wallet."""
-    async with Client(suite.url, suite.outbox, timeout_seconds=60) as client:
+    async with Client(suite.url, suite.outbox, timeout_seconds=60, address=an_address()) as client:
         client.made = await client.register(new_phone())
         await client.accept_policies()
         await client.make_key("faults")
