@@ -5,7 +5,7 @@ from typing import Any
 
 from filmgate.privacy.v1 import audit_pb2, audit_pb2_grpc
 from services.privacy.audit import domain, events, store
-from services.privacy.audit.tables import AuditEvent
+from services.privacy.audit.tables import AuditEventRow
 from services.runtime import caller, ids, pages
 from services.runtime.caller import SERVICE, STAFF
 from services.runtime.clock import Clock
@@ -25,7 +25,7 @@ class Audit(audit_pb2_grpc.AuditServicer):
         self._database = database
         self._clock = clock
 
-    async def RecordEvent(self, request: audit_pb2.RecordEventRequest, context: Any) -> audit_pb2.RecordEventResponse:
+    async def RecordEvent(self, request: audit_pb2.RecordEventRequest, _: Any) -> audit_pb2.RecordEventResponse:
         """Record an event. Raises FIELD_INVALID for a malformed id or detail, or another service's event."""
         event = request.event
         if not ids.is_id("evt", event.id):
@@ -37,7 +37,7 @@ class Audit(audit_pb2_grpc.AuditServicer):
         return audit_pb2.RecordEventResponse()
 
     async def ListAuditEvents(
-        self, request: audit_pb2.ListAuditEventsRequest, context: Any
+        self, request: audit_pb2.ListAuditEventsRequest, _: Any
     ) -> audit_pb2.ListAuditEventsResponse:
         """List events, newest first. The look itself is recorded too, after what it saw."""
         page = pages.page(request)
@@ -49,8 +49,8 @@ class Audit(audit_pb2_grpc.AuditServicer):
         rows, token = page.cut(rows, request, key=lambda row: (row.event_time, row.id))
         return audit_pb2.ListAuditEventsResponse(events=[_message(row) for row in rows], next_page_token=token)
 
-    def _row(self, event: audit_pb2.AuditEvent) -> AuditEvent:
-        return AuditEvent(
+    def _row(self, event: audit_pb2.AuditEvent) -> AuditEventRow:
+        return AuditEventRow(
             id=event.id,
             service=event.service,
             recorder=caller.peer(),
@@ -64,7 +64,7 @@ class Audit(audit_pb2_grpc.AuditServicer):
         )
 
 
-def _message(row: AuditEvent) -> audit_pb2.AuditEvent:
+def _message(row: AuditEventRow) -> audit_pb2.AuditEvent:
     message = audit_pb2.AuditEvent(
         id=row.id,
         service=row.service,

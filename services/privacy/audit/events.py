@@ -2,13 +2,13 @@
 
 import datetime
 
-from services.privacy.audit.tables import AuditEvent
+from services.privacy.audit.tables import AuditEventRow
 from services.runtime import caller, ids
 
 
-def own(action: str, subject: str, detail: dict[str, str], now: datetime.datetime) -> AuditEvent:
+def own(action: str, subject: str, detail: dict[str, str], now: datetime.datetime) -> AuditEventRow:
     """Make the row of something done in this service: by the calling peer, or by the system outside of a call."""
-    return AuditEvent(
+    return AuditEventRow(
         id=ids.new("evt"),
         service="privacy",
         recorder="privacy",

@@ -4,19 +4,19 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.privacy.audit.tables import AuditEvent
+from services.privacy.audit.tables import AuditEventRow
 from services.runtime.pages import Page
 
 
-async def record(session: AsyncSession, event: AuditEvent) -> None:
+async def record(session: AsyncSession, event: AuditEventRow) -> None:
     """Insert an event; the same id again does nothing, whatever it says: what was written first stands."""
-    values = {column.name: getattr(event, column.name) for column in AuditEvent.__table__.columns}
-    await session.execute(insert(AuditEvent).values(values).on_conflict_do_nothing(index_elements=["id"]))
+    values = {column.name: getattr(event, column.name) for column in AuditEventRow.__table__.columns}
+    await session.execute(insert(AuditEventRow).values(values).on_conflict_do_nothing(index_elements=["id"]))
 
 
-async def page_of(session: AsyncSession, subject: str, page: Page) -> list[AuditEvent]:
+async def page_of(session: AsyncSession, subject: str, page: Page) -> list[AuditEventRow]:
     """Answer a page of events, newest first; of all subjects when `subject` is empty."""
-    query = sa.select(AuditEvent)
+    query = sa.select(AuditEventRow)
     if subject:
-        query = query.where(AuditEvent.subject == subject)
-    return list(await session.scalars(page.of(query, AuditEvent.event_time, AuditEvent.id)))
+        query = query.where(AuditEventRow.subject == subject)
+    return list(await session.scalars(page.of(query, AuditEventRow.event_time, AuditEventRow.id)))

@@ -10,7 +10,7 @@ from filmgate.privacy.v1.elements_pb2 import Element
 from services.runtime.database import Base, Time, column
 
 
-class AuditEvent(Base):
+class AuditEventRow(Base):
     """One action of an operator or of the system."""
 
     __tablename__ = "audit_events"

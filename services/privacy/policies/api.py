@@ -6,7 +6,7 @@ from typing import Any
 from filmgate.privacy.v1 import policies_pb2, policies_pb2_grpc
 from services.privacy import errors
 from services.privacy.policies import domain, jobs, publication, store
-from services.privacy.policies.tables import Policy, Receipt
+from services.privacy.policies.tables import PolicyRow, ReceiptRow
 from services.runtime import caller, ids, pages
 from services.runtime.caller import CALLER, PUBLIC, STAFF, Caller
 from services.runtime.clock import Clock
@@ -30,7 +30,7 @@ class Policies(policies_pb2_grpc.PoliciesServicer):
         self._wait_seconds = wait_seconds
 
     async def ListPolicies(
-        self, request: policies_pb2.ListPoliciesRequest, context: Any
+        self, request: policies_pb2.ListPoliciesRequest, _: Any
     ) -> policies_pb2.ListPoliciesResponse:
         """List the policies in force and announced, newest first, without their texts."""
         page, now = pages.page(request), self._clock.now()
@@ -41,7 +41,7 @@ class Policies(policies_pb2_grpc.PoliciesServicer):
         policies = [_message(row, in_force, request.language, whole=False) for row in rows]
         return policies_pb2.ListPoliciesResponse(policies=policies, next_page_token=token)
 
-    async def GetPolicy(self, request: policies_pb2.GetPolicyRequest, context: Any) -> policies_pb2.Policy:
+    async def GetPolicy(self, request: policies_pb2.GetPolicyRequest, _: Any) -> policies_pb2.Policy:
         """Answer a policy with its text. Raises POLICY_UNKNOWN."""
         async with self._database.transaction() as session:
             policy = await store.find(session, request.id)
@@ -50,7 +50,7 @@ class Policies(policies_pb2_grpc.PoliciesServicer):
             raise errors.POLICY_UNKNOWN(policy=request.id)
         return _message(policy, in_force, request.language)
 
-    async def AcceptPolicy(self, request: policies_pb2.AcceptPolicyRequest, context: Any) -> policies_pb2.Receipt:
+    async def AcceptPolicy(self, request: policies_pb2.AcceptPolicyRequest, _: Any) -> policies_pb2.Receipt:
         """Record that the caller's account accepts a text; answers once auth knows, or after two seconds.
 
         Raises POLICY_UNKNOWN, POLICY_TEXT_MISMATCH, POLICY_NOT_IN_FORCE.
@@ -71,7 +71,7 @@ class Policies(policies_pb2_grpc.PoliciesServicer):
         await wait(self._database, jobs.key_of(receipt), self._wait_seconds)
         return _receipt_message(receipt)
 
-    async def PublishPolicy(self, request: policies_pb2.PublishPolicyRequest, context: Any) -> policies_pb2.Policy:
+    async def PublishPolicy(self, request: policies_pb2.PublishPolicyRequest, _: Any) -> policies_pb2.Policy:
         """Publish a version, or answer it when it stands already. Raises POLICY_VERSION_EXISTS, FIELD_INVALID."""
         texts = tuple(domain.Text(text.language, text.title, text.text) for text in request.texts)
         effective_time = request.effective_time.ToDatetime(tzinfo=datetime.UTC)
@@ -84,8 +84,8 @@ class Policies(policies_pb2_grpc.PoliciesServicer):
             in_force = await store.versions_in_force(session, now)
         return _message(policy, in_force)
 
-    def _receipt(self, policy: Policy, request: policies_pb2.AcceptPolicyRequest, person: Caller) -> Receipt:
-        return Receipt(
+    def _receipt(self, policy: PolicyRow, request: policies_pb2.AcceptPolicyRequest, person: Caller) -> ReceiptRow:
+        return ReceiptRow(
             id=ids.new("rcp"),
             account=person.account,
             policy=policy.id,
@@ -99,7 +99,7 @@ class Policies(policies_pb2_grpc.PoliciesServicer):
 
 
 def _message(
-    policy: Policy, in_force: dict[str, int], language: str = "", *, whole: bool = True
+    policy: PolicyRow, in_force: dict[str, int], language: str = "", *, whole: bool = True
 ) -> policies_pb2.Policy:
     """Write a policy; `whole` with its texts, else with their titles and digests only."""
     state = domain.state(policy.version, in_force.get(policy.kind, 0))
@@ -120,7 +120,7 @@ def _message(
     return message
 
 
-def _receipt_message(receipt: Receipt) -> policies_pb2.Receipt:
+def _receipt_message(receipt: ReceiptRow) -> policies_pb2.Receipt:
     message = policies_pb2.Receipt(
         name=f"receipts/{receipt.id}",
         id=receipt.id,

@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.privacy.clients import Standings
 from services.privacy.policies import store
-from services.privacy.policies.tables import Policy, Receipt
+from services.privacy.policies.tables import PolicyRow, ReceiptRow
 from services.runtime import jobs
 from services.runtime.database import Database
 from services.runtime.jobs import Job
@@ -14,17 +14,17 @@ RECORD_ACCEPTANCE = "record_acceptance"
 SET_POLICY_IN_FORCE = "set_policy_in_force"
 
 
-def key_of(receipt: Receipt) -> str:
+def key_of(receipt: ReceiptRow) -> str:
     """Answer the key of the job that tells auth of a receipt."""
     return f"{RECORD_ACCEPTANCE}/{receipt.id}"
 
 
-async def tell_acceptance(session: AsyncSession, receipt: Receipt) -> None:
+async def tell_acceptance(session: AsyncSession, receipt: ReceiptRow) -> None:
     """Enqueue that auth is told of an acceptance; a second time does nothing."""
     await jobs.enqueue(session, RECORD_ACCEPTANCE, key_of(receipt), {"receipt": receipt.id})
 
 
-async def tell_publication(session: AsyncSession, policy: Policy) -> None:
+async def tell_publication(session: AsyncSession, policy: PolicyRow) -> None:
     """Enqueue that auth is told of a published version, at once and with its effective time."""
     await jobs.enqueue(session, SET_POLICY_IN_FORCE, f"{SET_POLICY_IN_FORCE}/{policy.id}", {"policy": policy.id})
 

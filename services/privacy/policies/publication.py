@@ -7,11 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.privacy.audit import events
 from services.privacy.audit import store as audit
 from services.privacy.policies import domain, jobs, store
-from services.privacy.policies.tables import Policy, PolicyText
+from services.privacy.policies.tables import PolicyRow, PolicyTextRow
 from services.runtime import ids
 
 
-async def publish(session: AsyncSession, draft: domain.Draft, now: datetime.datetime) -> Policy:
+async def publish(session: AsyncSession, draft: domain.Draft, now: datetime.datetime) -> PolicyRow:
     """Publish a draft, or answer what stands under its number already: compare it by `is_same`.
 
     Raises FIELD_INVALID for a wrong number, a time before now or a wrong set of languages.
@@ -26,13 +26,13 @@ async def publish(session: AsyncSession, draft: domain.Draft, now: datetime.date
     return policy
 
 
-def is_same(stored: Policy, draft: domain.Draft) -> bool:
+def is_same(stored: PolicyRow, draft: domain.Draft) -> bool:
     """Say whether a stored version has the texts of a draft, whatever their dates."""
     return draft.mark == frozenset((text.language, text.title, text.sha256) for text in stored.texts)
 
 
-async def _insert(session: AsyncSession, draft: domain.Draft, now: datetime.datetime) -> Policy:
-    policy = Policy(
+async def _insert(session: AsyncSession, draft: domain.Draft, now: datetime.datetime) -> PolicyRow:
+    policy = PolicyRow(
         id=ids.new("pol"),
         kind=draft.kind,
         version=draft.version,
@@ -40,14 +40,14 @@ async def _insert(session: AsyncSession, draft: domain.Draft, now: datetime.date
         publish_time=now,
     )
     texts = [
-        PolicyText(policy=policy.id, language=text.language, title=text.title, text=text.text, sha256=text.sha256)
+        PolicyTextRow(policy=policy.id, language=text.language, title=text.title, text=text.text, sha256=text.sha256)
         for text in draft.texts
     ]
     await store.publish(session, policy, texts)
     return policy
 
 
-async def _tell(session: AsyncSession, policy: Policy, *, is_new: bool, now: datetime.datetime) -> None:
+async def _tell(session: AsyncSession, policy: PolicyRow, *, is_new: bool, now: datetime.datetime) -> None:
     """Write who published, also when it changed nothing, and tell auth once."""
     detail = {
         "kind": policy.kind,

@@ -9,7 +9,7 @@ from filmgate.privacy.v1.elements_pb2 import Element
 from services.runtime.database import Base, Time, column
 
 
-class Policy(Base):
+class PolicyRow(Base):
     """One version of a published document."""
 
     __tablename__ = "policies"
@@ -23,10 +23,12 @@ class Policy(Base):
     version: Mapped[int] = column(Element.POLICY_TEXT, sa.Integer, nullable=False)
     effective_time: Mapped[datetime.datetime] = column(Element.POLICY_TEXT, Time, nullable=False)
     publish_time: Mapped[datetime.datetime] = column(Element.POLICY_TEXT, Time, nullable=False)
-    texts: Mapped[list["PolicyText"]] = relationship(lazy="selectin", order_by="PolicyText.language", viewonly=True)
+    texts: Mapped[list["PolicyTextRow"]] = relationship(
+        lazy="selectin", order_by="PolicyTextRow.language", viewonly=True
+    )
 
 
-class PolicyText(Base):
+class PolicyTextRow(Base):
     """The text of a version in one language."""
 
     __tablename__ = "policy_texts"
@@ -37,7 +39,7 @@ class PolicyText(Base):
     sha256: Mapped[str] = column(Element.POLICY_TEXT, sa.Text, nullable=False)
 
 
-class Receipt(Base):
+class ReceiptRow(Base):
     """Proof that an account accepted a text: the first acceptance counts, and one is enough."""
 
     __tablename__ = "receipts"

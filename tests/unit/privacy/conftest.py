@@ -1,0 +1,34 @@
+"""Fixtures of the privacy service."""
+
+import pytest
+
+from services.privacy.__main__ import rooms
+from services.privacy.config import PrivacySettings
+from services.privacy.policies import first
+from tests.support import rpc
+from tests.support.auth_server import AuthServer
+
+
+@pytest.fixture
+async def database(postgres):
+    """A fresh database of the service, in the service's role."""
+    async with postgres.database("privacy") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def served(database, clock):
+    """The service with its first texts published; AcceptPolicy does not wait for auth here."""
+    settings = rpc.settings("privacy", PrivacySettings, acceptance_wait_seconds=0)
+    await first.publish_all(database, settings.policy_texts, clock)
+    async with rpc.serve("privacy", rooms(settings, database, clock), clock=clock) as running:
+        yield running
+
+
+@pytest.fixture
+async def auth():
+    """A running auth."""
+    server = AuthServer()
+    await server.start()
+    yield server
+    await server.stop()

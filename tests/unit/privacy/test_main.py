@@ -1,0 +1,87 @@
+"""The process itself: its commands, its start and its end, and its tables."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.privacy import errors
+from services.privacy.__main__ import main
+from services.runtime import database, subject
+from tests.support import tls
+from tests.support.source import ROOT
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+async def start(command: str, **settings: object) -> asyncio.subprocess.Process:
+    """Start the process with settings by their names."""
+    environment = {f"FILMGATE_{name.upper()}": str(value) for name, value in settings.items()}
+    environment |= {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.privacy", command, env=environment, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL
+    )
+
+
+async def until_serving(port: int) -> None:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(30):
+        stub = health_pb2_grpc.HealthStub(channel)
+        async for answer in stub.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True):
+            if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                return
+
+
+@pytest.mark.parametrize("arguments", [[], ["run"], ["serve", "migrate"]])
+def test_an_unknown_command_says_how_to_use_it(arguments: list[str], capsys):
+    assert main(arguments) == 2
+    assert "serve|migrate" in capsys.readouterr().err
+
+
+async def test_the_process_migrates_serves_tells_auth_and_ends(postgres, auth):
+    owner, service = postgres.urls("privacy")
+    migrate = await start("migrate", owner_database_url=owner)
+    assert await migrate.wait() == 0
+    port = free_port()
+    process = await start(
+        "serve",
+        database_url=service,
+        home=tls.home(),
+        privacy_port=free_port(),
+        health_port=port,
+        auth_address=auth.address,
+    )
+    try:
+        await until_serving(port)
+        await auth.wait_for(in_force=2)
+        assert {told.policy_kind for told in auth.in_force} == {"privacy", "terms"}
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
+async def test_the_process_does_not_start_on_an_old_schema(postgres):
+    _, url = postgres.postgres.create_database("privacy_empty")
+    process = await start("serve", database_url=url, home=tls.home())
+    assert await asyncio.wait_for(process.wait(), 30) != 0
+
+
+def test_every_column_names_its_element():
+    for table in database.tables_of("privacy"):
+        assert [str(column) for column in table.columns if not column.info.get("element")] == []
+        assert all(subject.rule(column.info["element"]) for column in table.columns)
+
+
+def test_every_reason_of_the_contract_has_its_kind():
+    from filmgate.privacy.v1.error_reason_pb2 import ErrorReason
+    from services.runtime.errors import COMMON
+
+    assert set(ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"} == COMMON.keys() | errors.KIND.kinds.keys()
