@@ -22,6 +22,8 @@ import google.rpc
 import grpc_tools
 from grpc_tools import protoc
 
+from deploy.envoy import render
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GEN = ROOT / "gen"
 VENDORED = (
@@ -53,6 +55,7 @@ def generate() -> int:
         fresh = pathlib.Path(folder)
         _vendor(fresh / "protovendor")
         _stubs(fresh)
+        (fresh / render.ROUTES).write_text(render.dump(render.published(fresh / DESCRIPTORS.name)))
         _replace(fresh, GEN)
     return 0
 

@@ -1,0 +1,1 @@
+"""The public edge: one Envoy configuration for the embedded suite and for Kubernetes."""

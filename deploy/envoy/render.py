@@ -1,0 +1,180 @@
+"""Renders Envoy's configuration from the template edge.yaml, the contracts and the settings of one deployment."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.envoy.contracts import methods
+from deploy.envoy.refusals import EARLY_ID, REQUEST_ID, local_reply_config
+from deploy.envoy.routes import TYPE, plain_methods, preflight, routes
+from deploy.envoy.upstreams import clusters, pair
+
+TEMPLATE = Path(__file__).with_name("edge.yaml")
+CHECK_HEADERS = ("authorization", "x-request-id", "user-agent", "content-type")
+"""What auth's Check is shown of a request's headers."""
+FORM_BYTES = 65536
+"""What a multipart form may add to the file in it."""
+BURST_SECONDS = 5
+ROUTES = "envoy_routes.yaml"
+"""Where `make protos` keeps what `published` answers, beside the descriptor set."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One deployment of the edge. Relative paths hold from the folder that Envoy is started in."""
+
+    addresses: Mapping[str, str]
+    """host:port of auth, billing, generation, privacy and media."""
+    certificates: Path
+    """Folder with ca.crt, edge.crt and edge.key."""
+    descriptors: Path
+    """The descriptor set gen/filmgate.pb; the routes that `make protos` wrote lie beside it."""
+    admin_socket: Path
+    """Unix socket of the admin page; at most 107 bytes long."""
+    access_log: Path | None = None
+    """File of the access log; None: standard output."""
+    bind: str = "127.0.0.1"
+    port: int = 8080
+    tls_certificate: Path | None = None
+    """Public certificate; with its key it makes the listener speak TLS."""
+    tls_key: Path | None = None
+    trusted_proxies: int = 0
+    """How many proxies of our own stand in front and append to X-Forwarded-For."""
+    cors_origins: tuple[str, ...] = ("*",)
+    """Web origins whose pages may call. No cookie ever counts, so any page may."""
+    requests_per_second: int = 100
+    """Per client address (IPv6: per /64), with bursts of five times as many."""
+    upload_limit_bytes: int = 32 * 2**20
+    """Largest file; a multipart form may add 64 KiB."""
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes repeated parts out, so that the result can be read from top to bottom."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def render(settings: Settings) -> str:
+    """Answer the configuration as YAML. Raises ValueError when the settings do not fit together."""
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise ValueError("tls_certificate and tls_key go together")
+    filled = _filled(yaml.safe_load(TEMPLATE.read_text()), _values(settings))
+    return dump(filled)
+
+
+def dump(data: Any) -> str:
+    """Write YAML as a person reads it."""
+    return yaml.dump(data, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
+
+
+def write(settings: Settings, path: Path) -> Path:
+    """Write the configuration to a file and answer its path."""
+    path.write_text(render(settings))
+    return path
+
+
+def published(descriptors: Path) -> dict[str, Any]:
+    """What the contracts say to the edge: the transcoded services and the routes. `make protos` keeps it in a file."""
+    transcoded = methods(descriptors)
+    return {
+        "services": sorted({method.service for method in transcoded}),
+        "routes": routes([*transcoded, *plain_methods()]),
+    }
+
+
+def _values(settings: Settings) -> dict[str, Any]:
+    cors = _cors(settings.cors_origins)
+    table = yaml.safe_load(settings.descriptors.with_name(ROUTES).read_text())
+    return {
+        "admin_socket": str(settings.admin_socket),
+        "bind": settings.bind,
+        "port": settings.port,
+        "listener_tls": _listener_tls(settings),
+        "trusted_proxies": settings.trusted_proxies,
+        "access_logs": [_access_log(settings.access_log)],
+        "refusals": local_reply_config(settings.upload_limit_bytes),
+        "upload_limit_bytes": settings.upload_limit_bytes + FORM_BYTES,
+        "burst": BURST_SECONDS * settings.requests_per_second,
+        "requests_per_second": settings.requests_per_second,
+        "check_headers": [{"exact": name, "ignore_case": True} for name in CHECK_HEADERS],
+        "descriptors": str(settings.descriptors),
+        "services": table["services"],
+        "cors": cors,
+        "routes": [preflight(cors), *table["routes"]],
+        "clusters": clusters(settings.addresses, settings.certificates),
+    }
+
+
+def _filled(node: Any, values: Mapping[str, Any]) -> Any:
+    """Replace each "${name}" by its value; a key whose value is None is left out."""
+    if isinstance(node, dict):
+        pairs = ((key, _filled(value, values)) for key, value in node.items())
+        return {key: value for key, value in pairs if value is not None}
+    if isinstance(node, list):
+        return [_filled(value, values) for value in node]
+    if isinstance(node, str) and node.startswith("${"):
+        return values[node[2:-1]]
+    return node
+
+
+def _listener_tls(settings: Settings) -> dict[str, Any] | None:
+    if settings.tls_certificate is None:
+        return None
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"{TYPE}extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+                "alpn_protocols": ["h2", "http/1.1"],
+                "tls_certificates": [pair(settings.tls_certificate, settings.tls_key)],
+            },
+        },
+    }
+
+
+def _cors(origins: tuple[str, ...]) -> dict[str, Any]:
+    """What pages of these web origins may do: all that the API has, without cookies."""
+    allowed = [".*" if origin == "*" else re.escape(origin) for origin in origins]
+    return {
+        "@type": f"{TYPE}extensions.filters.http.cors.v3.CorsPolicy",
+        "allow_origin_string_match": [{"safe_regex": {"regex": regex}} for regex in allowed],
+        "allow_methods": "GET, HEAD, POST, PATCH, DELETE",
+        "allow_headers": "authorization, content-type, idempotency-key, range, if-none-match, if-range",
+        "expose_headers": "x-request-id, retry-after, content-range, accept-ranges, etag",
+        "max_age": "3600",
+    }
+
+
+def _access_log(file: Path | None) -> dict[str, Any]:
+    """One JSON line per request: no query, no body, no credential, and a path only where it is a published one."""
+    fields = {
+        "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
+        "event": "request",
+        "service": "edge",
+        "request_id": REQUEST_ID,
+        "early_id": EARLY_ID,
+        "route": "%ROUTE_NAME%",
+        "request": "%FILTER_STATE(filmgate.request:PLAIN)%",
+        "status": "%RESPONSE_CODE%",
+        "milliseconds": "%DURATION%",
+        "upstream": "%UPSTREAM_CLUSTER%",
+        "upstream_milliseconds": "%RESPONSE_DURATION%",
+        "received_bytes": "%BYTES_RECEIVED%",
+        "sent_bytes": "%BYTES_SENT%",
+        "protocol": "%PROTOCOL%",
+        "flags": "%RESPONSE_FLAGS%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+    }
+    kind, package, where = ("Stdout", "stream", {}) if file is None else ("File", "file", {"path": str(file)})
+    config = {
+        "@type": f"{TYPE}extensions.access_loggers.{package}.v3.{kind}AccessLog",
+        "log_format": {"json_format": fields},
+        **where,
+    }
+    return {"name": f"envoy.access_loggers.{kind.lower()}", "typed_config": config}
