@@ -11,7 +11,7 @@ def clean(home: Path) -> str | None:
     """Remove the data, the sealing keys and the generated code; a sentence when that may not be done."""
     home = home.absolute()
     if home.exists():
-        if not (home / "run").is_dir():
+        if not ((home / "run").is_dir() or (home / "promises.json").exists()):
             return f"{home} does not look like a home of Filmgate; it is left alone."
         if Lock(home).holder() is not None:
             return "Filmgate is running; make down stops it."

@@ -193,7 +193,7 @@ class Suite:
     def _envoy_command(self) -> list[str]:
         from deploy.local import envoy  # noqa: PLC0415  its configuration needs the generated code, which others do not
 
-        return envoy.command(self.home, self.ports, self.admin_socket)
+        return envoy.command(self.home, self.ports, self.admin_socket, self.env("envoy"))
 
     def _wait_ready(self, names: list[str], seconds: float = START_SECONDS) -> None:
         deadline = time.monotonic() + seconds
