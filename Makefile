@@ -102,6 +102,6 @@ $(TRITON_VENV)/.ok: $(TRITON_LOCK) $(VENV)/.ok | packages
 	$(UV) sync -q --python $(TRITON_VENV)/bin/python --require-hashes $(TRITON_LOCK)
 	touch $@
 
-gen/.stamp: $(PROTOS) deploy/protos.py $(VENV)/.ok
+gen/.stamp: $(PROTOS) $(wildcard deploy/envoy/*.py deploy/envoy/*.yaml) deploy/protos.py $(VENV)/.ok
 	$(PY) -m deploy.protos
 	touch $@

@@ -1,4 +1,4 @@
-"""The edge of the embedded suite: Envoy's configuration, rendered from the one template, and the command that runs it."""
+"""The edge of the embedded suite: its configuration, rendered from the one template, and the command that runs it."""
 
 from collections.abc import Mapping
 from pathlib import Path
