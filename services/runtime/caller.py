@@ -215,8 +215,8 @@ class Verifier:
         known = self._verified.get(mark)
         if known is None:
             claims = await self._claims(text)
-            known = (float(claims["exp"]), _caller(claims))
-            if float(claims["iat"]) > now + 60:
+            known = (claims["exp"], _caller(claims))
+            if claims["iat"] > now + 60:
                 raise errors.TOKEN_INVALID()
         if known[0] <= now:
             self._verified.pop(mark, None)

@@ -100,7 +100,7 @@ def domain(name: str) -> str:
 
 
 _Code = grpc.StatusCode
-FIELD_REQUIRED = Kind("FIELD_REQUIRED", _Code.INVALID_ARGUMENT, "{field} is required.")
+FIELD_REQUIRED = Kind("FIELD_REQUIRED", _Code.INVALID_ARGUMENT, "{field} must be given.")
 FIELD_INVALID = Kind("FIELD_INVALID", _Code.INVALID_ARGUMENT, "{field} must {limit}.")
 NOT_FOUND = Kind("NOT_FOUND", _Code.NOT_FOUND, "There is no {resource}.")
 REQUEST_ID_REUSED = Kind(

@@ -190,7 +190,7 @@ async def test_the_error_is_one_error_info_with_its_domain_and_request(served: r
     assert info.metadata["request_id"].startswith("req_")
     bad = _unpacked(status.details[1], error_details_pb2.BadRequest())
     assert [violation.field for violation in bad.field_violations] == ["text", "tags"]
-    assert status.message == caught.value.details() == "text is required."
+    assert status.message == caught.value.details() == "text must be given."
 
 
 def _unpacked(detail: any_pb2.Any, message: Any) -> Any:

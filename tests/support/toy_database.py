@@ -1,0 +1,42 @@
+"""The toy's database: the runtime's own tables and one of things."""
+
+import datetime
+
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from services.runtime import database, jobs, requests
+from services.runtime.database import Time
+
+
+class ToyBase(DeclarativeBase):
+    """A base of its own: the gates over the suite's tables must not see a toy."""
+
+
+class Thing(ToyBase):
+    """A row of no meaning."""
+
+    __tablename__ = "things"
+    id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    create_time: Mapped[datetime.datetime] = mapped_column(Time)
+    owner: Mapped[str] = mapped_column(sa.Text, server_default="")
+
+
+async def build(owner_url: str) -> None:
+    """Make the tables, as a migration would."""
+    engine = create_async_engine(owner_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(_tables)
+    await engine.dispose()
+
+
+def _tables(connection: sa.Connection) -> None:
+    op = Operations(MigrationContext.configure(connection))
+    jobs.create_tables(op)
+    requests.create_tables(op)
+    ToyBase.metadata.create_all(connection)
+    op.create_table("journal", sa.Column("id", sa.Text, primary_key=True))
+    database.append_only(op, "journal")

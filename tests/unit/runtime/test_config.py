@@ -1,0 +1,58 @@
+"""Settings from the environment."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from services.runtime import config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings(config.Settings):
+    name: str = dataclasses.field(default="toy", metadata={"fixed": True})
+    toy_port: int = 8109
+    secret: str
+    ratio: float = 0.5
+    loud: bool = False
+    place: Path | None = None
+
+
+def read(**environ: str) -> Settings:
+    return config.from_env(Settings, {f"FILMGATE_{name.upper()}": value for name, value in environ.items()})
+
+
+def test_what_is_absent_or_empty_has_its_default() -> None:
+    settings = read(secret="s", ratio="")
+    assert (settings.ratio, settings.home, settings.port, settings.place) == (0.5, Path(".filmgate"), 8109, None)
+
+
+def test_values_are_read_by_the_type_of_their_field() -> None:
+    settings = read(secret="s", ratio="2", loud="true", place="/x", toy_port="1", auth_address="a:1")
+    assert (settings.ratio, settings.loud, settings.place, settings.port) == (2.0, True, Path("/x"), 1)
+    assert settings.address("auth") == "a:1"
+    assert read(secret="s", loud="0").loud is False
+
+
+def test_all_faults_are_told_at_once_and_no_value() -> None:
+    with pytest.raises(config.ConfigError) as caught:
+        read(toy_port="hunter2", loud="perhaps")
+    text = str(caught.value)
+    assert "FILMGATE_SECRET is required" in text
+    assert "FILMGATE_TOY_PORT" in text
+    assert "FILMGATE_LOUD" in text
+    assert "hunter2" not in text
+
+
+def test_the_name_is_not_the_environments() -> None:
+    assert read(secret="s", name="billing").name == "toy"
+
+
+def test_certificates_lie_in_the_home_unless_named(tmp_path: Path) -> None:
+    certs = tmp_path / "certs"
+    certs.mkdir()
+    for name in ("ca.crt", "toy.crt", "toy.key"):
+        (certs / name).write_text(name)
+    assert read(secret="s", home=str(tmp_path)).tls() == (b"ca.crt", b"toy.crt", b"toy.key")
+    (tmp_path / "other").write_text("other")
+    assert read(secret="s", home=str(tmp_path), tls_key=str(tmp_path / "other")).tls()[2] == b"other"
