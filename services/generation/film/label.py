@@ -83,7 +83,7 @@ def plate(label: Label, width: int, height: int) -> Plate:
     margin, padding = max(2, short // 36), max(2, size // 4)
     lines = _lines(label.text, size, width - 2 * (margin + padding))
     letters, cells = _letters(lines, size, padding)
-    if letters.shape[0] > height - 2 * margin or letters.shape[1] > width - 2 * margin:
+    if letters.shape[0] > height // 2 or letters.shape[1] > width - 2 * margin:
         raise LabelUnfit(f"The label's text is too long for a picture of {width} by {height}.")
     left = (width - margin - letters.shape[1]) // 2 * 2
     top = (height - margin - letters.shape[0]) // 2 * 2

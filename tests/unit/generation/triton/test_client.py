@@ -1,0 +1,85 @@
+"""The client against a real server that is absent, dies, or does not know the model."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from services.generation.triton import client
+from services.generation.triton.client import Model, ModelGone, ModelUnavailable, RunTimedOut
+from tests.unit.generation.triton.jobs import LONG, SMALL, made
+
+
+async def test_a_loaded_model_tells_its_contract_and_slots(connection):
+    assert await client.describe(connection, "animatic") == Model("animatic", 1, 1)
+
+
+async def test_a_model_that_is_not_there_is_unavailable(connection):
+    with pytest.raises(ModelUnavailable):
+        await client.describe(connection, "wan")
+    with pytest.raises(ModelUnavailable):
+        await made(connection, SMALL, model="wan")
+
+
+async def test_a_server_that_is_not_there_is_unavailable():
+    connected = client.connect("127.0.0.1:9")
+    with pytest.raises(ModelUnavailable):
+        await client.describe(connected, "animatic")
+    with pytest.raises(ModelUnavailable):
+        await made(connected, SMALL)
+    await connected.close()
+
+
+async def _harmed(connected, harm, seconds=60.0):
+    """Runs a long job and does harm at its first step."""
+    harmed = False
+    async for _ in client.run(connected, "animatic", LONG, seconds=seconds):
+        if not harmed:
+            harmed = True
+            await asyncio.to_thread(harm)
+
+
+async def test_a_killed_model_is_gone_and_can_be_revived(fresh_triton):
+    connected = client.connect(fresh_triton.address)
+    [stub] = fresh_triton.model_processes()
+    with pytest.raises(ModelGone) as gone:
+        await _harmed(connected, lambda: os.kill(stub, signal.SIGKILL))
+    assert gone.value.dead
+    await client.revive(connected, "animatic", seconds=30)
+    assert fresh_triton.model_processes() != [stub]
+    assert (await made(connected, SMALL))[0]
+    await connected.close()
+
+
+async def test_a_killed_server_is_gone_then_unavailable_then_back(fresh_triton):
+    connected = client.connect(fresh_triton.address)
+    with pytest.raises(ModelGone) as gone:
+        await _harmed(connected, fresh_triton.process.kill)
+    assert not gone.value.dead
+    with pytest.raises(ModelUnavailable):
+        await made(connected, SMALL)
+    await asyncio.to_thread(fresh_triton.process.end)
+    await asyncio.to_thread(fresh_triton.start)
+    await connected.close()
+    again = client.connect(fresh_triton.address)
+    assert (await made(again, SMALL))[0]
+    await again.close()
+
+
+async def test_a_frozen_server_lets_the_job_end_by_its_deadline(fresh_triton):
+    connected = client.connect(fresh_triton.address)
+    with pytest.raises((RunTimedOut, ModelGone)):
+        await _harmed(connected, fresh_triton.process.stop, seconds=2)
+    fresh_triton.process.cont()
+    assert (await made(connected, SMALL))[0]
+    await connected.close()
+
+
+async def test_a_fault_in_the_request_is_no_cancellation(connection, monkeypatch):
+    def fault(*_):
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(client, "_tensor", fault)
+    with pytest.raises(ModelGone):
+        await made(connection, SMALL)

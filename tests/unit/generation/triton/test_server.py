@@ -1,0 +1,55 @@
+"""The embedded server: what it opens, what it leaves, what it says when it cannot start."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from deploy.local.triton import REPOSITORY, Triton, TritonError
+
+
+def test_it_listens_on_loopback_only_and_for_grpc_only(triton_server):
+    listening = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{triton_server.process.pid}/net/{table}").read_text().splitlines()[1:]:
+            words = line.split()
+            if words[3] == "0A" and int(words[1].split(":")[1], 16) == triton_server.triton.port:
+                listening.append(words[1].split(":")[0])
+    assert listening
+    assert set(listening) <= {"0100007F", "0000000000000000FFFF00000100007F"}, "127.0.0.1, be it mapped"
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", triton_server.triton.port)) == 0
+    command = triton_server.triton.command()
+    assert {"--allow-http=false", "--allow-metrics=false", "--model-control-mode=explicit"} <= set(command)
+
+
+def test_it_serves_the_one_model_repository(triton_server):
+    assert f"--model-repository={REPOSITORY}" in triton_server.triton.command()
+    assert (REPOSITORY / "animatic" / "1" / "model.py").is_file()
+
+
+def test_without_its_environment_it_says_what_to_do(tmp_path):
+    with pytest.raises(TritonError, match="make setup"):
+        Triton(tmp_path, 1, tmp_path / "none").command()
+
+
+def test_nothing_is_missing_here():
+    assert Triton(Path("unused")).missing() == []
+
+
+def test_a_missing_library_is_named(tmp_path):
+    (tmp_path / "lib" / "python3.99" / "site-packages").mkdir(parents=True)
+    assert Triton(tmp_path, 1, tmp_path).missing() == ["libpython3.99"]
+
+
+def test_what_a_killed_server_left_in_shared_memory_is_swept(tmp_path):
+    left = Path("/dev/shm") / f"{Triton(tmp_path, 1)._regions}left"  # noqa: S108
+    left.write_bytes(b"x")
+    Triton(tmp_path, 1).command()
+    assert not left.exists()
+
+
+def test_another_system_python_needs_a_stub_of_its_own(tmp_path):
+    (tmp_path / "lib" / "python3.99" / "site-packages" / "pytriton" / "tritonserver").mkdir(parents=True)
+    with pytest.raises(TritonError, match=r"3\.99"):
+        Triton(tmp_path / "home", 1, tmp_path).command()
