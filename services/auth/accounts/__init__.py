@@ -1,0 +1,1 @@
+"""Accounts: the person, the age rule and the standing."""

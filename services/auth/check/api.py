@@ -1,0 +1,148 @@
+"""The servicer that Envoy asks before every call (envoy.service.auth.v3.Authorization)."""
+
+from typing import Any
+
+from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
+
+from services.auth import errors
+from services.auth.check import answers, bodies, domain
+from services.auth.check.directory import Directory
+from services.auth.check.domain import Principal, Route
+from services.auth.check.feed import Feed
+from services.auth.check.limits import Limits
+from services.auth.check.minting import Minting
+from services.auth.keys.domain import digest, is_key
+from services.auth.keys.uses import Uses
+from services.auth.logins.domain import ACCESS_PREFIX, is_token
+from services.runtime import caller
+from services.runtime.caller import SERVICE
+from services.runtime.clock import Clock
+from services.runtime.errors import TOKEN_INVALID, Failure
+from services.runtime.server import Room
+
+POLICY = {"Check": SERVICE("edge")}
+DEFAULT_TIMEOUT_SECONDS = 10.0
+LONGEST_CREDENTIAL = 200
+_OPEN = answers.passed()
+
+
+class Authorization(external_auth_pb2_grpc.AuthorizationServicer):  # type: ignore[misc]  generated without types
+    """Says who calls, whether he may, and gives him the token that the services believe."""
+
+    def __init__(
+        self,
+        *,
+        feed: Feed,
+        directory: Directory,
+        limits: Limits,
+        minting: Minting,
+        uses: Uses,
+        pepper: bytes,
+        clock: Clock,
+    ) -> None:
+        self._feed = feed
+        self._directory = directory
+        self._limits = limits
+        self._minting = minting
+        self._pepper = pepper
+        self._clock = clock
+        self._uses = uses
+        bodies.load()
+
+    def room(self) -> Room:
+        """Answer how the server takes this service in."""
+        service = external_auth_pb2.DESCRIPTOR.services_by_name["Authorization"]
+        return Room(service, external_auth_pb2_grpc.add_AuthorizationServicer_to_server, self, POLICY)
+
+    async def Check(self, request: external_auth_pb2.CheckRequest, _context: Any) -> external_auth_pb2.CheckResponse:
+        """Decide one call. A refusal is an answer too: Envoy sends its body to the client as it is."""
+        http = request.attributes.request.http
+        request_id = http.headers.get("x-request-id", "") or caller.request_id()
+        try:
+            route = route_of(request.attributes.context_extensions, http.method)
+            if route.gate == "OPEN":
+                bodies.check(route.method, _body(http))
+                return _OPEN
+            principal = await self._principal(route, http.headers.get("authorization", ""))
+            await self._standing(route, principal)
+            bodies.check(route.method, _body(http))
+            return answers.passed(self._minting.token(route, principal, request_id))
+        except Failure as failure:
+            return answers.refused(failure, request_id)
+
+    async def _principal(self, route: Route, header: str) -> Principal:
+        """Answer whose credential this is. Unknown, malformed and wrong ones are all one to a stranger."""
+        mark = digest(self._pepper, credential_of(header))
+        if self._feed.age > route.oldest_seconds:
+            raise errors.AUTHORISER_UNAVAILABLE(retry_after=1)
+        found = self._directory.find(mark)
+        if found is None:
+            if not await self._feed.look_again():
+                raise errors.AUTHORISER_UNAVAILABLE(retry_after=1)
+            found = self._directory.find(mark)
+        if found is None:
+            raise errors.KEY_UNKNOWN()
+        principal, end = found
+        now = self._clock.now()
+        domain.check_credential(principal, end, now.timestamp())
+        if principal.kind == "key":
+            self._uses.note(principal.id, now)
+        return principal
+
+    async def _standing(self, route: Route, principal: Principal) -> None:
+        """Apply the rate, freezes, and the policies in force."""
+        wait = self._limits.take(principal.account)
+        if wait:
+            raise errors.RATE_LIMITED(limit=self._limits.per_minute, retry_after=wait)
+        now = self._clock.now().timestamp()
+        domain.check_freezes(route, principal, self._directory.freezes(principal.account), now)
+        if route.gate != "CORE":
+            return
+        missing = self._missing(principal, now)
+        if missing is not None:
+            if not await self._feed.look_again():
+                raise errors.AUTHORISER_UNAVAILABLE(retry_after=1)
+            missing = self._missing(principal, now)
+        if missing is not None:
+            raise errors.POLICY_NOT_ACCEPTED(
+                policy=missing.policy, version=missing.number, accept_at=f"/v1/policies/{missing.policy}:accept"
+            )
+
+    def _missing(self, principal: Principal, now: float) -> domain.Policy | None:
+        accepted = self._directory.accepted(principal.account)
+        return domain.missing_policy(self._directory.policies, accepted, now)
+
+
+def route_of(extensions: Any, verb: str) -> Route:
+    """Read what the edge says of the route. A gate that is not known asks for everything."""
+    gate = extensions.get("gate", "")
+    try:
+        timeout = float(extensions.get("timeout_seconds", "") or 0) or DEFAULT_TIMEOUT_SECONDS
+    except ValueError:
+        timeout = DEFAULT_TIMEOUT_SECONDS
+    return Route(
+        audience=extensions.get("audience", ""),
+        method=extensions.get("method", "").removeprefix("/").replace("/", "."),
+        gate=gate if gate in ("OPEN", "ACCOUNT") else "CORE",
+        strict=extensions.get("strictness", "") != "LENIENT",
+        timeout_seconds=timeout,
+        verb=verb,
+    )
+
+
+def credential_of(header: str) -> str:
+    """Answer the secret of a Bearer header; raises TOKEN_INVALID without one, KEY_UNKNOWN for what can be none."""
+    scheme, _, secret = header.strip().partition(" ")
+    secret = secret.strip()
+    if scheme.lower() != "bearer" or not secret:
+        raise TOKEN_INVALID()
+    if len(secret) > LONGEST_CREDENTIAL or not (is_key(secret) or is_token(secret, ACCESS_PREFIX)):
+        raise errors.KEY_UNKNOWN()
+    return secret
+
+
+def _body(http: Any) -> bytes:
+    raw: bytes = http.raw_body or http.body.encode()
+    if http.headers.get("x-envoy-auth-partial-body", "") == "true":
+        raise errors.BODY_INVALID(fault="it is over 64 KiB")
+    return raw

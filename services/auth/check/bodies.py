@@ -1,0 +1,142 @@
+"""JSON bodies against the contract: a field that the method does not have is refused by name.
+
+The edge's transcoder drops unknown fields silently; on routes that cost money a dropped field changes a price.
+"""
+
+import functools
+import importlib
+import json
+import pkgutil
+from collections.abc import Iterable
+from typing import Any
+
+from google.api import annotations_pb2
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+
+import filmgate
+from services.auth import errors
+
+LARGEST_BODY = 64 * 1024
+DEEPEST = 32
+_WRAPPED = ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
+_SCALARS = frozenset(
+    {f"google.protobuf.{name}Value" for name in _WRAPPED}
+    | {"google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"}
+)
+"""Messages that JSON writes as one value."""
+_FREE = frozenset(
+    {"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue", "google.protobuf.Any"}
+)
+_VERBS = ("get", "put", "post", "delete", "patch")
+
+
+def load() -> None:
+    """Import every contract of the suite, so that each method's request type is known."""
+    for package in pkgutil.walk_packages(filmgate.__path__, "filmgate."):
+        if package.name.endswith("_pb2"):
+            importlib.import_module(package.name)
+
+
+def check(method: str, raw: bytes) -> None:
+    """Raise BODY_INVALID or UNKNOWN_FIELD unless `raw` is JSON of the method's request, or empty.
+
+    What is no JSON object at all, has a name twice or is nested beyond 32 is invalid. Types of values are left to the
+    transcoder, but for objects, inside of which a name could hide.
+    """
+    if not raw:
+        return
+    body = parse(raw)
+    found = shape(method)
+    if found is not None:
+        message, hidden = found
+        _walk(body, message, "", hidden, DEEPEST)
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    """Read a JSON object. Raises BODY_INVALID."""
+    if len(raw) > LARGEST_BODY:
+        raise errors.BODY_INVALID(fault="it is over 64 KiB")
+    try:
+        body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError:
+        raise errors.BODY_INVALID(fault="it is nested too deeply") from None
+    except ValueError:
+        raise errors.BODY_INVALID(fault="it cannot be read as JSON in UTF-8 with each name once") from None
+    if not isinstance(body, dict):
+        raise errors.BODY_INVALID(fault="it is not an object")
+    return body
+
+
+@functools.cache
+def shape(method: str) -> tuple[Descriptor, frozenset[str]] | None:
+    """Answer the message that a method's body is, and its fields that come from the path; None for an unknown one."""
+    try:
+        found: MethodDescriptor = descriptor_pool.Default().FindMethodByName(method)
+    except KeyError:
+        return None
+    rule = found.GetOptions().Extensions[annotations_pb2.http]
+    if rule.body and rule.body != "*":
+        inner = found.input_type.fields_by_name[rule.body].message_type
+        return inner, frozenset()
+    path = next((text for verb in _VERBS if (text := getattr(rule, verb))), "")
+    return found.input_type, frozenset(_path_fields(path))
+
+
+def _path_fields(path: str) -> Iterable[str]:
+    for part in path.split("{")[1:]:
+        yield part.split("}")[0].split("=")[0]
+
+
+def _walk(value: dict[str, Any], message: Descriptor, path: str, hidden: frozenset[str], depth: int) -> None:
+    if depth == 0:
+        raise errors.BODY_INVALID(fault="it is nested too deeply")
+    fields, seen = _fields(message), set()
+    for name, inner in value.items():
+        dotted = f"{path}.{name}" if path else name
+        field = fields.get(name)
+        if field is None or (not path and field.name in hidden):
+            raise errors.UNKNOWN_FIELD(field=dotted)
+        if field.name in seen:
+            raise errors.BODY_INVALID(fault=f"{dotted} is there twice")
+        seen.add(field.name)
+        _walk_value(inner, field, dotted, depth)
+
+
+def _walk_value(value: Any, field: FieldDescriptor, path: str, depth: int) -> None:
+    inner = field.message_type
+    if inner is not None and inner.GetOptions().map_entry:
+        _walk_map(value, inner, path, depth)
+        return
+    for index, item in enumerate(value if field.is_repeated and isinstance(value, list) else [value]):
+        where = f"{path}[{index}]" if field.is_repeated else path
+        if isinstance(item, list) or (isinstance(item, dict) and (inner is None or inner.full_name in _SCALARS)):
+            raise errors.BODY_INVALID(fault=f"{where} is of another type")
+        if isinstance(item, dict) and inner.full_name not in _FREE:
+            _walk(item, inner, where, frozenset(), depth - 1)
+
+
+def _walk_map(value: Any, entry: Descriptor, path: str, depth: int) -> None:
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        raise errors.BODY_INVALID(fault=f"{path} is not an object")
+    for name, item in value.items():
+        _walk_value(item, entry.fields_by_name["value"], f"{path}.{name}", depth)
+
+
+@functools.cache
+def _fields(message: Descriptor) -> dict[str, FieldDescriptor]:
+    """The fields of a message by both names that the transcoder takes."""
+    return {name: field for field in message.fields for name in (field.name, field.json_name)}
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a name is there twice")
+    return made
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,50 @@
+"""Caller tokens for the edge, each used for 20 s for the same credential and route."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from services.auth.check.domain import Principal, Route
+from services.auth.tokens.keyring import Keyring
+from services.runtime import caller
+from services.runtime.clock import Clock
+
+REUSED_SECONDS = 20.0
+MOST_TOKENS = 20_000
+_Mark = tuple[str, int, str, float]
+
+
+class Minting:
+    """Mints tokens; those minted lately are given again. Check decides anew at every call, so reuse extends nothing."""
+
+    def __init__(self, keyring: Keyring, clock: Clock, steady: Callable[[], float] = time.monotonic) -> None:
+        self._keyring = keyring
+        self._clock = clock
+        self._steady = steady
+        self._minted: OrderedDict[_Mark, tuple[float, str]] = OrderedDict()
+
+    def token(self, route: Route, principal: Principal, request_id: str) -> str:
+        """Answer a token for this route's audience, good for the route's timeout and more."""
+        mark = (principal.id, principal.version, route.audience, route.token_seconds)
+        known, now = self._minted.get(mark), self._steady()
+        if known is not None and now - known[0] < REUSED_SECONDS:
+            return known[1]
+        kid, private_key = self._keyring.signer()
+        token = caller.mint(
+            private_key,
+            kid,
+            audience=route.audience,
+            account=principal.account,
+            organization=principal.organization,
+            project=principal.project,
+            scopes=principal.scopes,
+            request_id=request_id,
+            lifetime_seconds=route.token_seconds,
+            clock=self._clock,
+            **{principal.kind: principal.id},
+        )
+        self._minted[mark] = (now, token)
+        self._minted.move_to_end(mark)
+        if len(self._minted) > MOST_TOKENS:
+            self._minted.popitem(last=False)
+        return token

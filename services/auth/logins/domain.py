@@ -1,0 +1,167 @@
+"""Rules of codes and sessions: targets, lifetimes, tries, and the secrets of a session."""
+
+import dataclasses
+import datetime
+import enum
+import hashlib
+import hmac
+import ipaddress
+import math
+import re
+import secrets
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+from services.auth import errors
+from services.auth.keys.domain import ALPHABET, SECRET_LENGTH, checksum, random_text, sealed_text
+from services.runtime.errors import FIELD_INVALID
+
+SEND_PAUSE = datetime.timedelta(seconds=60)
+"""Between two codes to one target."""
+HOUR = datetime.timedelta(hours=1)
+DAY = datetime.timedelta(days=1)
+SESSION_LIFE = datetime.timedelta(days=180)
+"""However often it is refreshed, a login ends then (ASVS 5.0, 7.3.2)."""
+GRACE = datetime.timedelta(seconds=30)
+"""A client that did not get the answer may ask again for so long, and gets the same successor."""
+ACCESS_PREFIX = "fgs_"
+REFRESH_PREFIX = "fgr_"
+LOCALES = ("zh", "en")
+_TOKEN = re.compile(r"fg[sr]_[0-9A-Za-z]{49}")
+
+
+class Outcome(enum.Enum):
+    """What became of a try with a code."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    ENDED = "ended"
+    EXPIRED = "expired"
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokens:
+    """The two secrets of a session."""
+
+    access: str
+    refresh: str
+
+
+def normal_phone(text: str, region: str) -> str:
+    """Answer a phone number in E.164; a national one is read as of `region`. Raises TARGET_INVALID."""
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        raise errors.TARGET_INVALID(channel="PHONE", field="target") from None
+    if not phonenumbers.is_valid_number(number) or number.extension:
+        raise errors.TARGET_INVALID(channel="PHONE", field="target")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def normal_email(text: str) -> str:
+    """Answer an e-mail address with its domain in lower case. Raises TARGET_INVALID."""
+    try:
+        return validate_email(text, check_deliverability=False).normalized
+    except EmailNotValidError:
+        raise errors.TARGET_INVALID(channel="EMAIL", field="target") from None
+
+
+def locale(text: str, default: str) -> str:
+    """Answer "zh" or "en"; "zh-CN" is "zh", an empty text the default. Raises FIELD_INVALID."""
+    language = text.split("-", maxsplit=1)[0].lower() or default
+    if language not in LOCALES:
+        raise FIELD_INVALID(field="locale", limit=f"be one of {', '.join(LOCALES)}")
+    return language
+
+
+def network(address: str) -> str:
+    """Answer the network that limits count a source by: the address, or the /64 of an IPv6 one; empty when unknown."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+def new_code() -> str:
+    """Draw six digits."""
+    return f"{secrets.randbelow(1_000_000):06d}"
+
+
+def code_digest(pepper: bytes, flow: str, code: str) -> bytes:
+    """Answer what is stored of a code: bound to its flow, so that equal codes do not look equal."""
+    return hmac.digest(pepper, f"code\0{flow}\0{code}".encode(), hashlib.sha256)
+
+
+def judge(*, tries: int, most: int, expired: bool, right: bool) -> Outcome:
+    """Say what became of a try. `tries` counts this one; one beyond the `most` allowed is not looked at."""
+    if expired:
+        return Outcome.EXPIRED
+    if tries > most:
+        return Outcome.ENDED
+    if right:
+        return Outcome.RIGHT
+    return Outcome.ENDED if tries == most else Outcome.WRONG
+
+
+def refuse(outcome: Outcome, tries_left: int) -> None:
+    """Raise CODE_WRONG, CODE_EXPIRED or TOO_MANY_TRIES unless the outcome is RIGHT."""
+    if outcome is Outcome.WRONG:
+        raise errors.CODE_WRONG(tries_left=max(0, tries_left))
+    if outcome is Outcome.EXPIRED:
+        raise errors.CODE_EXPIRED()
+    if outcome is Outcome.ENDED:
+        raise errors.TOO_MANY_TRIES()
+
+
+def new_tokens() -> Tokens:
+    """Draw the secrets of a new session, 256 bits each."""
+    return Tokens(
+        sealed_text(ACCESS_PREFIX + random_text(SECRET_LENGTH)),
+        sealed_text(REFRESH_PREFIX + random_text(SECRET_LENGTH)),
+    )
+
+
+def successor(pepper: bytes, refresh: str, nonce: bytes) -> Tokens:
+    """Derive the tokens that follow a refresh token.
+
+    The nonce is drawn once and stored, so a repeat within the grace gets the same pair, and neither the pepper nor
+    the database alone is enough to make it.
+    """
+    return Tokens(_derived(ACCESS_PREFIX, pepper, refresh, nonce), _derived(REFRESH_PREFIX, pepper, refresh, nonce))
+
+
+def is_token(text: str, token_prefix: str) -> bool:
+    """Say whether a text has the form and checksum of a session's secret."""
+    return text.startswith(token_prefix) and _TOKEN.fullmatch(text) is not None and checksum(text[:-6]) == text[-6:]
+
+
+def refresh_end(now: datetime.datetime, days: int, session_start: datetime.datetime) -> datetime.datetime:
+    """Say until when a refresh token issued now is good: `days`, but no longer than the session may live."""
+    return min(now + datetime.timedelta(days=days), session_start + SESSION_LIFE)
+
+
+def wait_seconds(
+    now: datetime.datetime,
+    pause_from: datetime.datetime | None,
+    windows: list[tuple[datetime.datetime, datetime.timedelta]],
+) -> int:
+    """Say how long to wait until the pause and every full window (start, length) are over; at least 1."""
+    ends = [start + length for start, length in windows]
+    if pause_from is not None:
+        ends.append(pause_from + SEND_PAUSE)
+    return max([1, *(math.ceil((end - now).total_seconds()) for end in ends)])
+
+
+def _derived(token_prefix: str, pepper: bytes, refresh: str, nonce: bytes) -> str:
+    raw = hmac.digest(pepper, b"successor\0" + nonce + token_prefix.encode() + refresh.encode(), hashlib.sha256)
+    value, digits = int.from_bytes(raw), []
+    for _ in range(SECRET_LENGTH):
+        value, digit = divmod(value, 62)
+        digits.append(ALPHABET[digit])
+    return sealed_text(token_prefix + "".join(digits))

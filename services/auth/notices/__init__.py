@@ -1,0 +1,1 @@
+"""Messages to a person; contact points never leave this service."""

@@ -1,0 +1,1 @@
+"""Policies in force and their acceptance, as privacy tells them."""

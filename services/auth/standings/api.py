@@ -1,0 +1,61 @@
+"""The servicer of Standings."""
+
+import datetime
+from typing import Any
+
+from filmgate.auth.v1 import standings_pb2, standings_pb2_grpc
+from services.auth.accounts import store as accounts
+from services.auth.check.feed import Feed
+from services.auth.standings import store
+from services.runtime.caller import SERVICE
+from services.runtime.database import Database
+from services.runtime.errors import NOT_FOUND
+from services.runtime.server import Room
+
+POLICY = {"RecordAcceptance": SERVICE("privacy"), "SetPolicyInForce": SERVICE("privacy")}
+
+
+class Standings(standings_pb2_grpc.StandingsServicer):  # type: ignore[misc]  generated without types
+    """Takes from privacy what gates the edge; answers when the authoriser of this process knows it."""
+
+    def __init__(self, database: Database, feed: Feed) -> None:
+        self._database = database
+        self._feed = feed
+
+    def room(self) -> Room:
+        """Answer how the server takes this service in."""
+        service = standings_pb2.DESCRIPTOR.services_by_name["Standings"]
+        return Room(service, standings_pb2_grpc.add_StandingsServicer_to_server, self, POLICY)
+
+    async def RecordAcceptance(
+        self, request: standings_pb2.RecordAcceptanceRequest, _context: Any
+    ) -> standings_pb2.RecordAcceptanceResponse:
+        """Record that an account accepted a version of a policy."""
+        async with self._database.transaction() as session:
+            if await accounts.account(session, request.account) is None:
+                raise NOT_FOUND(resource=f"account {request.account}")
+            await store.record_acceptance(
+                session,
+                request.account,
+                request.policy_kind,
+                accepted=request.version,
+                receipt=request.receipt,
+                accept_time=request.accept_time.ToDatetime(datetime.UTC),
+            )
+        await self._feed.catch_up()
+        return standings_pb2.RecordAcceptanceResponse()
+
+    async def SetPolicyInForce(
+        self, request: standings_pb2.SetPolicyInForceRequest, _context: Any
+    ) -> standings_pb2.SetPolicyInForceResponse:
+        """Set the version of a policy that core calls need from its effective time on."""
+        async with self._database.transaction() as session:
+            await store.set_policy(
+                session,
+                request.policy_kind,
+                request.version,
+                policy=request.policy,
+                effective_time=request.effective_time.ToDatetime(datetime.UTC),
+            )
+        await self._feed.catch_up()
+        return standings_pb2.SetPolicyInForceResponse()

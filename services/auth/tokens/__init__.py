@@ -1,0 +1,1 @@
+"""Caller tokens: the keys that sign them, and tokens for internal services."""
