@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import signal
 
 import pytest
@@ -65,6 +66,21 @@ async def test_a_killed_server_is_gone_then_unavailable_then_back(fresh_triton):
     again = client.connect(fresh_triton.address)
     assert (await made(again, SMALL))[0]
     await again.close()
+
+
+def _ends(process: int, seconds: float) -> bool:
+    """Whether a process that is not our child ends in time."""
+    watched = os.pidfd_open(process)
+    try:
+        return bool(select.select([watched], [], [], seconds)[0])
+    finally:
+        os.close(watched)
+
+
+async def test_a_model_does_not_outlive_its_killed_server(fresh_triton):
+    [stub] = fresh_triton.model_processes()
+    fresh_triton.process.kill()
+    assert await asyncio.to_thread(_ends, stub, 10)
 
 
 async def test_a_frozen_server_lets_the_job_end_by_its_deadline(fresh_triton):

@@ -19,7 +19,7 @@ import triton_python_backend_utils as pb_utils  # noqa: E402
 
 from services.generation.film import camera, card, encoder, still  # noqa: E402
 from services.generation.film.label import Label, LabelUnfit, plate  # noqa: E402
-from services.generation.triton import contract  # noqa: E402
+from services.generation.triton import contract, process  # noqa: E402
 
 EVENTS = 40
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
@@ -30,6 +30,7 @@ class TritonPythonModel:
 
     def initialize(self, args):
         """Makes a tiny video, so that the first job finds everything loaded."""
+        process.end_with_parent()
         job = contract.Job("warm-up", "Filmgate 预热", 0.5, 128, 128, 8, 0, Label("AI生成", 0.5))
         for _ in _steps(job, b""):
             pass
