@@ -152,6 +152,7 @@ async def test_a_stranger_without_our_certificate_gets_nothing(served):
     assert found.value.code() is StatusCode.UNAVAILABLE
 
 
+@pytest.mark.promise("CARRY-6.4", "SILICON-P8.4")
 async def test_a_version_is_announced_then_in_force_at_its_moment_then_superseded(stub, operator, clock):
     first = await first_policy(stub)
     second = await operator.PublishPolicy(publication(seconds=3600))
