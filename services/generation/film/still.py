@@ -1,6 +1,7 @@
 """A still picture set in motion: decoded with limits, seen through a camera's path, one frame after the other."""
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 
@@ -28,12 +29,12 @@ def decode(data: bytes) -> Image.Image:
     """The RGB picture in a PNG or JPEG file, upright, of at most 50 million pixels. Raises ImageUnfit."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             _check(image)
             image.draft("RGB", (4096, 4096))
-            upright = ImageOps.exif_transpose(image)
-            return _opaque(upright)
+            return _opaque(_upright(image))
     except ImageUnfit:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
@@ -65,6 +66,15 @@ def _check(image: Image.Image) -> None:
         raise ImageUnfit("IMAGE_TOO_LARGE", f"The image has more than {MOST_PIXELS // 1_000_000} million pixels.")
     if min(width, height) < LEAST_SIDE:
         raise ImageUnfit("IMAGE_TOO_SMALL", f"The image's short side is under {LEAST_SIDE} pixels.")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF says; what cannot be read there turns nothing."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except (ValueError, SyntaxError, OSError, struct.error):
+        image.load()
+        return image
 
 
 def _opaque(image: Image.Image) -> Image.Image:

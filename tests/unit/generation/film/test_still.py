@@ -80,6 +80,13 @@ def test_a_photograph_is_turned_upright():
     assert np.asarray(upright)[:, 5].mean() > 220
 
 
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0nonsense", b"Exif\0\0II*\0\x08\0\0\0\xff\xff", b"Exif\0\0MM\0*\0\0\xff\xff"]
+)
+def test_broken_camera_data_does_not_spoil_a_photograph(exif):
+    assert still.decode(encoded(scene(64, 48), "JPEG", exif=exif)).size == (64, 48)
+
+
 @pytest.mark.parametrize("output", [(1280, 720), (720, 1280), (720, 720)])
 @pytest.mark.parametrize("source", [(640, 640), (300, 1000), (1000, 300), (1281, 719)])
 def test_no_black_border_at_the_farthest_moves(output, source):

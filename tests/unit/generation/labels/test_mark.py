@@ -39,9 +39,9 @@ def test_older_labels_and_other_metadata_are_left_out(published, tmp_path):
 
 
 def test_the_label_costs_little(fragmented, tmp_path):
-    began = time.perf_counter()
+    began = time.process_time()
     mark.mark(fragmented, tmp_path / "out.mp4", aigc.generated(PROVIDER))
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
     assert (tmp_path / "out.mp4").stat().st_size < fragmented.stat().st_size + 1500
 
 
