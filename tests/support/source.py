@@ -43,7 +43,7 @@ class Source:
         return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
     def imports(self) -> Iterator[tuple[int, str]]:
-        """Yield (line, dotted name) of every import, wherever it stands. `from a import b` is `a.b` when b is a module."""
+        """Yield (line, dotted name) of every import. `from a import b` is `a.b` when b is a module."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 yield from ((node.lineno, alias.name) for alias in node.names)
