@@ -79,8 +79,8 @@ WITH usable AS MATERIALIZED (
   UPDATE lots SET available = lots.available - taken.amount, held = lots.held + taken.amount
   FROM taken WHERE lots.id = taken.id
 ), wallet AS (
-  UPDATE wallets SET available = wallets.available - :amount, held = wallets.held + :amount, open_holds = open_holds + 1,
-    version = wallets.version + 1
+  UPDATE wallets SET available = wallets.available - :amount, held = wallets.held + :amount,
+    open_holds = wallets.open_holds + 1, version = wallets.version + 1
   FROM hold WHERE wallets.organization = hold.organization
 )
 SELECT found.usable, hold.* FROM (SELECT coalesce(sum(available), 0)::bigint AS usable FROM usable) AS found

@@ -94,7 +94,9 @@ def create_holds() -> None:
         sa.Column("expire_time", TIME),
         sa.CheckConstraint("charged BETWEEN 0 AND amount", name="holds_charged_within_held"),
         sa.CheckConstraint("state IN ('HELD', 'CAPTURED', 'RELEASED')", name="holds_state"),
-        sa.CheckConstraint("(state = 'HELD') = (end_time IS NULL AND charged IS NULL)", name="holds_end"),
+        sa.CheckConstraint(
+            "(state = 'HELD') = (end_time IS NULL) AND (state = 'HELD') = (charged IS NULL)", name="holds_end"
+        ),
         sa.CheckConstraint("state <> 'RELEASED' OR charged = 0", name="holds_released_is_free"),
         sa.CheckConstraint(
             "organization IS NULL AND state = 'RELEASED' AND amount = 0 OR organization IS NOT NULL AND "
@@ -194,10 +196,10 @@ BEGIN
     ELSE
         SELECT * INTO wanted FROM journals WHERE id = NEW.journal;
     END IF;
-    SELECT coalesce(sum(lines), 0) INTO found FROM (
-        SELECT count(*) AS lines, sum(amount) AS total FROM entries WHERE journal = wanted.id GROUP BY currency
-    ) AS per_currency WHERE total = 0;
-    IF found <> wanted.lines THEN
+    SELECT count(*) INTO found FROM entries WHERE journal = wanted.id;
+    IF found <> wanted.lines OR EXISTS (
+        SELECT FROM entries WHERE journal = wanted.id GROUP BY currency HAVING sum(amount) <> 0
+    ) THEN
         RAISE EXCEPTION 'journal % is not balanced', wanted.id USING ERRCODE = 'check_violation';
     END IF;
     IF EXISTS (SELECT FROM entries WHERE journal = wanted.id AND organization <> wanted.organization) THEN
