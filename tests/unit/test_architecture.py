@@ -17,7 +17,7 @@ NOUN = {"__init__", "api", "domain", "store", "tables"}
 
 ROOMS = {
     "auth": {"check"},
-    "billing": set(),
+    "billing": {"audit"},
     "generation": {"moderation", "labels", "dialects", "film", "triton", "media", "worker"},
     "privacy": {"erasure", "retention"},
 }
@@ -34,6 +34,21 @@ EXTRAS = {
     },
     "auth/notices": {"jobs": "deliveries", "outbox": "the files in place of mail and SMS"},
     "auth/tokens": {"grants": "service accounts as a file", "keyring": "the signing keys"},
+    "billing/prices": {"money": "Money of the contract", "shelf": "the price books as files, in memory"},
+    "billing/wallets": {
+        "expiry": "what lapsed, swept in the background",
+        "invariants": "whether the ledger holds",
+        "ledger": "everything that moves money, with its journal",
+    },
+    "generation/files": {"jobs": "what happens to files by itself", "objects": "the object store"},
+    "generation/models": {"catalogue": "the models as a file"},
+    "generation/videos": {
+        "admission": "steps 1 to 5 of the life of a generation",
+        "jobs": "what follows from a video's transactions",
+        "message": "a row as the contract's Video, for many callers",
+        "queue": "places in the queue and their times",
+        "watch": "one feed for all watchers",
+    },
     "privacy/audit": {"events": "the service's own events"},
     "privacy/policies": {
         "first": "the texts that come as files",

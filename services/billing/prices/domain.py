@@ -5,12 +5,13 @@ import datetime
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from services.billing import errors
-from services.billing.prices import money
 
+MICROS = 1_000_000
+"""Micro-units in one unit of a currency."""
 GRACE = datetime.timedelta(minutes=10)
 """How long a quote of a version may still be held after the next version came into force."""
 OUTCOMES = (
@@ -107,4 +108,9 @@ def price(book: PriceBook, model: str, resolution: str, duration_seconds: int) -
     rate = book.rates.get((model, resolution))
     if rate is None:
         raise errors.PRICE_UNKNOWN(model=model, resolution=resolution)
-    return money.to_micros(rate * duration_seconds)
+    return to_micros(rate * duration_seconds)
+
+
+def to_micros(amount: Decimal) -> int:
+    """Round a decimal amount to micro-units, half up (2.5 micro-units become 3)."""
+    return int((amount * MICROS).quantize(Decimal(1), ROUND_HALF_UP))

@@ -1,16 +1,12 @@
 """Money between the contract and the tables: google.type.Money there, integer micro-units (1e-6) here."""
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from google.type import money_pb2
 
-MICROS = 1_000_000
+from services.billing.prices.domain import MICROS
+
 _NANOS_PER_MICRO = 1000
-
-
-def to_micros(amount: Decimal) -> int:
-    """Round a decimal amount to micro-units, half up (2.5 micro-units become 3)."""
-    return int((amount * MICROS).quantize(Decimal(1), ROUND_HALF_UP))
 
 
 def read(money: money_pb2.Money) -> int:

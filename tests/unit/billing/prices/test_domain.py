@@ -116,3 +116,11 @@ def test_larger_is_never_cheaper():
     for model in {model for model, _ in book.rates}:
         rates = [book.rates[model, size] for size in ("480p", "720p", "1080p")]
         assert rates == sorted(rates)
+
+
+@pytest.mark.parametrize(
+    ("amount", "micros"),
+    [("0.0000004", 0), ("0.0000005", 1), ("0.0000015", 2), ("0.0000025", 3), ("1", 1_000_000), ("0.1", 100_000)],
+)
+def test_amounts_are_rounded_half_up(amount, micros):
+    assert domain.to_micros(Decimal(amount)) == micros

@@ -22,14 +22,6 @@ def test_units_and_nanos_bear_the_same_sign(micros):
     assert abs(made.nanos) < 10**9
 
 
-@pytest.mark.parametrize(
-    ("amount", "micros"),
-    [("0.0000004", 0), ("0.0000005", 1), ("0.0000015", 2), ("0.0000025", 3), ("1", 1_000_000), ("0.1", 100_000)],
-)
-def test_amounts_are_rounded_half_up(amount, micros):
-    assert money.to_micros(Decimal(amount)) == micros
-
-
 def test_a_limit_is_rounded_down():
     assert money.read(Money(units=1, nanos=999)) == 1_000_000
 
