@@ -2,13 +2,15 @@
 
 import asyncio
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 from filmgate.auth.v1 import accounts_pb2, accounts_pb2_grpc
+from filmgate.privacy.v1.elements_pb2 import Element
 from services.auth import clients, errors
-from services.auth.accounts import store
+from services.auth.accounts import domain, store
 from services.auth.accounts.registration import Registration
-from services.auth.accounts.show import account_message
+from services.auth.accounts.tables import Account, Freeze
 from services.auth.check.feed import Feed
 from services.auth.logins.api import tokens_message
 from services.auth.logins.domain import locale
@@ -32,6 +34,29 @@ POLICY = {
     "UnfreezeAccount": STAFF("operator"),
 }
 Scope = accounts_pb2.FreezeScope
+
+
+def account_message(row: Account, sealer: Sealer, freezes: Sequence[Freeze]) -> accounts_pb2.Account:
+    """Write an account, contact points masked. Reads its sealing key from disk."""
+    phone = sealer.open(row.id, Element.PHONE, row.phone) if row.phone else ""
+    email = sealer.open(row.id, Element.EMAIL, row.email) if row.email else ""
+    return accounts_pb2.Account(
+        name=f"accounts/{row.id}",
+        id=row.id,
+        display_name=row.display_name or "",
+        locale=row.locale or "",
+        masked_phone=domain.masked_phone(phone),
+        masked_email=domain.masked_email(email),
+        freezes=[_freeze_message(freeze) for freeze in freezes],
+        create_time=row.create_time,
+        update_time=row.update_time,
+        profile_version=row.profile_version,
+    )
+
+
+def _freeze_message(row: Freeze) -> accounts_pb2.Freeze:
+    scope = accounts_pb2.FreezeScope.Value(row.scope)
+    return accounts_pb2.Freeze(scope=scope, reason=row.reason, expire_time=row.expire_time)
 
 
 class Accounts(accounts_pb2_grpc.AccountsServicer):  # type: ignore[misc]  generated without types

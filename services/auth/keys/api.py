@@ -16,8 +16,13 @@ from services.runtime.errors import FIELD_INVALID, NOT_FOUND
 from services.runtime.profile import Profile
 from services.runtime.server import Room
 
-METHODS = ("CreateKey", "ListKeys", "GetKey", "UpdateKey", "RevokeKey")
-POLICY = {method: CALLER("keys") for method in METHODS}
+POLICY = {
+    "CreateKey": CALLER("keys"),
+    "ListKeys": CALLER("keys"),
+    "GetKey": CALLER("keys"),
+    "UpdateKey": CALLER("keys"),
+    "RevokeKey": CALLER("keys"),
+}
 
 
 def key_message(row: Key, now: datetime.datetime, use_time: datetime.datetime | None = None) -> keys_pb2.Key:
