@@ -14,6 +14,7 @@ from services.runtime.database import Database
 from services.runtime.jobs import Job
 
 POLL_SECONDS = 0.2
+PAUSE_SECONDS = 1.0
 SHORTEST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 60.0
 Handler = Callable[[Job], Awaitable[object]]
@@ -61,7 +62,7 @@ class Runner:
                     await self._turn()
                 except Exception as fault:  # noqa: BLE001  the loop outlives whatever the database does
                     log.fault("runner_stumbled", fault, worker=self._name)
-                    await asyncio.sleep(1)
+                    await asyncio.sleep(PAUSE_SECONDS)
             await self._until_free()
         finally:
             beating.cancel()

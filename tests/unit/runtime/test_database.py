@@ -33,7 +33,9 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     versions.mkdir(parents=True)
     (tmp_path / "runtime").symlink_to(Path(module.__file__).parent)
     (versions / "0001_a.py").write_text(MIGRATION.format(revision="migrated_0001", before=None, table="first"))
-    (versions / "0002_b.py").write_text(MIGRATION.format(revision="migrated_0002", before='"migrated_0001"', table="second"))
+    (versions / "0002_b.py").write_text(
+        MIGRATION.format(revision="migrated_0002", before='"migrated_0001"', table="second")
+    )
     monkeypatch.setattr(module, "_SERVICES", tmp_path)
     return versions
 
@@ -103,7 +105,9 @@ async def test_times_come_back_in_utc(database: Database) -> None:
 
 async def test_a_statement_has_an_end(database: Database) -> None:
     async with database.transaction() as session:
-        shown = [(await session.execute(sa.text(f"SHOW {name}"))).scalar() for name in ("statement_timeout", "lock_timeout")]
+        shown = [
+            (await session.execute(sa.text(f"SHOW {name}"))).scalar() for name in ("statement_timeout", "lock_timeout")
+        ]
     assert shown == ["10s", "5s"]
 
 

@@ -97,6 +97,8 @@ def test_a_foreign_error_is_a_failure_without_a_reason() -> None:
     metadata = grpc.aio.Metadata()
     error = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, metadata, metadata, "gone")
     assert errors.of(error) == errors.RemoteFailure(grpc.StatusCode.UNAVAILABLE)
-    odd = grpc.aio.Metadata(("grpc-status-details-bin", errors.to_status(LOW(needs=1, available=1), "", "").SerializeToString()))
+    odd = grpc.aio.Metadata(
+        ("grpc-status-details-bin", errors.to_status(LOW(needs=1, available=1), "", "").SerializeToString())
+    )
     error = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, metadata, odd, "gone")
     assert errors.of(error).reason == ""

@@ -30,7 +30,9 @@ async def read(database: Database, asked: Any) -> tuple[list[str], str]:
 async def fill(database: Database, count: int, per_moment: int = 1) -> list[str]:
     """Write things, several at one moment; answers their ids, newest first."""
     second = datetime.timedelta(microseconds=1)
-    things = [Thing(id=f"vid_{number:05}", create_time=START + second * (number // per_moment)) for number in range(count)]
+    things = [
+        Thing(id=f"vid_{number:05}", create_time=START + second * (number // per_moment)) for number in range(count)
+    ]
     async with database.transaction() as session:
         session.add_all(things)
     return [f"vid_{number:05}" for number in reversed(range(count))]

@@ -17,7 +17,12 @@ DAY = datetime.timedelta(hours=24)
 
 
 async def make(
-    database: Database, key: str = "k", text: str = "a", scope: str = "prj_1", now: datetime.datetime = START, **more: Any
+    database: Database,
+    key: str = "k",
+    text: str = "a",
+    scope: str = "prj_1",
+    now: datetime.datetime = START,
+    **more: Any,
 ) -> Any:
     """What a method does: begin, effect, finish."""
     asked = pb2.MakeRequest(text=text, request_id=more.pop("body_key", key))
