@@ -31,6 +31,7 @@ from services.runtime.profile import Profile
 
 UNAVAILABLE_PAUSE_SECONDS = 0.5
 PROGRESS_SECONDS = 1.0
+REVIVE_SECONDS = 60.0
 # The model's share of the bar; the rest is labelling and publishing.
 GENERATED_PERCENT = 90
 LABELLING_PERCENT, PUBLISHING_PERCENT = 93, 96
@@ -49,13 +50,12 @@ class Maker:
     clock: Clock
     provider_code: str
     run_seconds: float
-    max_attempts: int
 
     async def generate(self, job: Job) -> None:
         """Handle the job: make, label, publish. Whatever ends the video elsewhere stops the model at its next frame.
 
         A model that refuses the job, or a film whose labels cannot be read back, ends the video; a model that broke
-        off is tried again until the job's attempts are used up (`give_up`).
+        off is tried again until the job's attempts are used up (`give_up`), in a new process if its own has died.
         """
         video = await self._begin(job)
         if video is None:
@@ -65,6 +65,10 @@ class Maker:
                 path, made = await self._film(job, video, Path(folder))
             except _Ended:
                 return
+            except triton.ModelGone as gone:
+                if gone.dead:
+                    await triton.revive(self.server, video.model, seconds=REVIVE_SECONDS)
+                raise
             except JobRefused as refused:
                 log.error("job_refused_by_model", reason=refused.reason)
                 await self._fail(job, video, errors.GENERATION_FAILED(attempts=job.tries))

@@ -73,15 +73,17 @@ class Reports:
     ) -> None:
         self._database, self._server, self._offered = database, server, offered
         self._worker, self._clock = worker, clock
-        self._every = Every("report", REPORT_SECONDS, self.report)
+        self._draining = asyncio.Event()
         self._proven = False
 
     async def run(self) -> None:
         """Report until drained; often until the first model is loaded, so that the suite is soon ready."""
-        while not self._proven and not self._every._draining.is_set():
-            await self.report()
-            await asyncio.sleep(WAIT_SECONDS)
-        await self._every.run()
+        while not self._draining.is_set():
+            try:
+                await self.report()
+            except Exception as fault:  # noqa: BLE001  the next report may reach the database
+                log.fault("report_failed", fault)
+            await _either(self._draining, REPORT_SECONDS if self._proven else WAIT_SECONDS)
 
     async def report(self) -> None:
         """Report once."""
@@ -93,7 +95,7 @@ class Reports:
 
     async def drain(self, seconds: float) -> None:
         """Forget this worker's reports: a drained worker is not one that may come back soon."""
-        await self._every.drain(seconds)
+        self._draining.set()
         async with self._database.transaction() as session:
             await models.retire(session, self._worker)
 

@@ -1,0 +1,19 @@
+"""Settings of the worker."""
+
+import dataclasses
+
+from services.runtime.config import Settings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorkerSettings(Settings):
+    """What the worker reads beside the settings of every process."""
+
+    name: str = dataclasses.field(default="worker", metadata={"fixed": True})
+    health_port: int = 8116
+    run_seconds: float = 1200.0
+    """One run of a model is given up after this; the attempt counts."""
+    hold_sweep_seconds: float = 60.0
+    """How often open holds are compared with the videos that they belong to."""
+    provider_code: str = "001191000000FILMGATE001ANIM"
+    """27 characters of TC260-PG-20252A that name the provider in the AIGC label; a deployer sets his own."""
