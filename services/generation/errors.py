@@ -65,7 +65,9 @@ BALANCE_TOO_LOW = KIND(
     "This needs {needs} {currency}; the wallet has {available} {currency} available.",
 )
 PRICE_ABOVE_MAX = KIND(
-    "PRICE_ABOVE_MAX", _Code.FAILED_PRECONDITION, "The price is {price}, above the max_price of {max_price}."
+    "PRICE_ABOVE_MAX",
+    _Code.FAILED_PRECONDITION,
+    "The price is {price} {currency}, above the max_price of {max_price}.",
 )
 TOO_MANY_OPEN_VIDEOS = KIND(
     "TOO_MANY_OPEN_VIDEOS", _Code.RESOURCE_EXHAUSTED, "At most {limit} videos may be open at once. Wait until one ends."

@@ -6,7 +6,9 @@ import datetime
 UPLOAD_LIMIT_BYTES = 32 * 1024 * 1024
 UNREADY_FOR = datetime.timedelta(hours=24)
 """An upload or output that has not become READY by then is swept."""
-PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp")
+SHORTEST_KEPT = datetime.timedelta(days=1)
+AFTER_LAST_USE = datetime.timedelta(hours=1)
+EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +24,16 @@ class Made:
     visible_seconds: float
     visible_ink_percent: float
     aigc: str
+
+
+def input_expiry(now: datetime.datetime, days: int) -> datetime.datetime:
+    """Answer when an uploaded picture is removed: after the profile's days, but not before it could be used."""
+    return now + max(datetime.timedelta(days=days), SHORTEST_KEPT)
+
+
+def file_name(file_id: str, content_type: str) -> str:
+    """Answer the name that a download is offered under; nothing in it comes from the customer."""
+    return f"{file_id}.{EXTENSIONS.get(content_type, 'bin')}"
 
 
 def input_object(organization: str, file_id: str) -> str:

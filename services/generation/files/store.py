@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,8 +13,74 @@ from services.generation.files.domain import Made
 from services.generation.files.tables import FileRow
 from services.generation.videos.tables import VideoRow
 from services.runtime import ids, jobs
+from services.runtime.caller import Caller
+from services.runtime.pages import Page
 
 REMOVE_OBJECTS = "remove_objects"
+_FRESH = {"synchronize_session": False, "populate_existing": True}
+
+
+async def begin_upload(session: AsyncSession, who: Caller, now: datetime.datetime) -> FileRow:
+    """Write the row of a picture, UPLOADING, before its bytes are read."""
+    file_id = ids.new("fil")
+    row = FileRow(
+        id=file_id,
+        organization=who.organization,
+        project=who.project,
+        account=who.account,
+        kind="IMAGE",
+        state="UPLOADING",
+        object=domain.input_object(who.organization, file_id),
+        create_time=now,
+    )
+    session.add(row)
+    await session.flush()
+    return row
+
+
+async def finish_upload(session: AsyncSession, file_id: str, values: dict[str, Any]) -> FileRow | None:
+    """Make a picture READY. None: it was deleted meanwhile, or never begun."""
+    statement = sa.update(FileRow).where(
+        FileRow.id == file_id, FileRow.state == "UPLOADING", FileRow.delete_time.is_(None)
+    )
+    result = await session.execute(
+        statement.values(state="READY", **values).returning(FileRow), execution_options=_FRESH
+    )
+    return result.scalar()
+
+
+async def abandon_upload(session: AsyncSession, file_id: str) -> None:
+    """Remove the row of an upload that came to nothing; media has removed its bytes."""
+    await session.execute(sa.delete(FileRow).where(FileRow.id == file_id, FileRow.state == "UPLOADING"))
+
+
+async def find(session: AsyncSession, project: str, file_id: str, now: datetime.datetime) -> FileRow | None:
+    """Answer a file of a project as its owner may see it."""
+    return (await session.execute(sa.select(FileRow).where(FileRow.id == file_id, *_shown(project, now)))).scalar()
+
+
+async def picture(session: AsyncSession, project: str, file_id: str, now: datetime.datetime) -> FileRow | None:
+    """Answer a picture to make a video from; it cannot be deleted before this transaction ends."""
+    ready = [FileRow.id == file_id, FileRow.kind == "IMAGE", FileRow.state == "READY", *_shown(project, now)]
+    return (await session.execute(sa.select(FileRow).where(*ready).with_for_update(read=True))).scalar()
+
+
+async def page_of(session: AsyncSession, project: str, now: datetime.datetime, page: Page) -> Sequence[FileRow]:
+    """Answer a page (and one more) of the files of a project, newest first."""
+    query = page.of(sa.select(FileRow).where(*_shown(project, now)), FileRow.create_time, FileRow.id)
+    return (await session.scalars(query)).all()
+
+
+async def let_go(session: AsyncSession, file_id: str, moment: datetime.datetime) -> None:
+    """Bring the expiry of a picture forward to a moment; never back."""
+    statement = sa.update(FileRow).where(FileRow.id == file_id, FileRow.delete_time.is_(None))
+    earlier = sa.func.least(FileRow.expire_time, moment)
+    await session.execute(statement.values(expire_time=earlier), execution_options={"synchronize_session": False})
+
+
+async def erase(session: AsyncSession, file_id: str) -> None:
+    """Delete the row of a file whose bytes are gone."""
+    await session.execute(sa.delete(FileRow).where(FileRow.id == file_id, FileRow.delete_time.is_not(None)))
 
 
 async def stage_output(session: AsyncSession, video: VideoRow, now: datetime.datetime) -> FileRow:
@@ -69,6 +136,11 @@ async def sweep_unready(session: AsyncSession, now: datetime.datetime) -> list[s
 async def sweep_expired(session: AsyncSession, now: datetime.datetime) -> list[str]:
     """Delete files past their expire_time; answers their ids."""
     return await delete(session, [FileRow.expire_time <= now], now)
+
+
+def _shown(project: str, now: datetime.datetime) -> list[Any]:
+    there = sa.or_(FileRow.expire_time.is_(None), FileRow.expire_time > now)
+    return [FileRow.project == project, FileRow.state != "STAGING", FileRow.delete_time.is_(None), there]
 
 
 async def _rows(session: AsyncSession, statement: Any) -> int:

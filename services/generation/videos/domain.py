@@ -12,6 +12,8 @@ from services.runtime.errors import FIELD_INVALID, FIELD_REQUIRED
 
 OPEN = ("QUEUED", "RUNNING")
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
+STATE_NAMES = {1: "QUEUED", 2: "RUNNING", 3: "SUCCEEDED", 4: "FAILED", 5: "CANCELLED"}
+"""States as numbered in the contract."""
 STAGES = ("MODERATING", "GENERATING", "ENCODING", "LABELLING", "PUBLISHING")
 RETRYABLE = frozenset({"GENERATION_FAILED", "LABEL_FAILED", "START_DEADLINE_PASSED"})
 """Reasons in `Video.error` after which the same order may succeed."""
@@ -92,7 +94,7 @@ def _check_inputs(request: Any, model: Model, image: Image | None) -> None:
     if image and not model.image_to_video:
         raise _unsupported(model, "image", "none")
     if len(request.prompt) > model.prompt_characters:
-        raise FIELD_INVALID(field="prompt", fault=f"is longer than {model.prompt_characters} characters")
+        raise FIELD_INVALID(field="prompt", limit=f"have at most {model.prompt_characters} characters")
     if request.negative_prompt and not model.negative_prompt:
         raise _unsupported(model, "negative_prompt", "none")
     if request.HasField("camera_control") and not model.camera_control:
@@ -129,9 +131,9 @@ def start_deadline(wanted: datetime.datetime | None, now: datetime.datetime) -> 
     if wanted is None:
         return now + START_WITHIN
     if wanted <= now:
-        raise FIELD_INVALID(field="start_deadline", fault="is in the past")
+        raise FIELD_INVALID(field="start_deadline", limit="be in the future")
     if wanted > now + START_AT_MOST:
-        raise FIELD_INVALID(field="start_deadline", fault="is more than 24 hours ahead")
+        raise FIELD_INVALID(field="start_deadline", limit="be at most 24 hours ahead")
     return wanted
 
 
@@ -143,6 +145,24 @@ def outcome_of_cancel(state: str) -> str:
 def charge(quote_micros: int, percent: int) -> int:
     """Answer what an outcome costs, rounded down to a whole micro-unit, as billing does."""
     return quote_micros * percent // 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A place in the queue: how many videos are before it, and after how many seconds it is likely to start."""
+
+    position: int
+    seconds: float
+
+
+def place(position: int, cost_before: float, running: int, cost_running: float, slots: int) -> Place:
+    """Estimate a place: a free instance takes the next at once, else all that is before it is shared by all instances.
+
+    Without an instance the estimate is that of one.
+    """
+    if position < slots - running:
+        return Place(position, 0.0)
+    return Place(position, (cost_before + cost_running) / max(slots, 1))
 
 
 def _quotient(ratio: str) -> float:

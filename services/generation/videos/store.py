@@ -1,10 +1,11 @@
 """All SQL of the videos room: the transactions of a video's life, and the reads of its owner."""
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.generation.files.tables import FileRow
@@ -12,8 +13,12 @@ from services.generation.videos import domain
 from services.generation.videos.tables import VideoRow
 from services.runtime import jobs
 from services.runtime.errors import Failure
+from services.runtime.pages import Page
 
 GENERATE, SETTLE, ADMIT_CLEANUP, START_DEADLINE = "generate", "settle", "admit_cleanup", "start_deadline"
+
+JOBS_KEPT = datetime.timedelta(days=7)
+"""Ended jobs are kept so long, so that a key is not used twice."""
 
 
 def key(kind: str, video_id: str) -> str:
@@ -158,8 +163,13 @@ async def _end(
     if video is not None:
         await jobs.cancel(session, key(GENERATE, video_id))
         await jobs.cancel(session, key(START_DEADLINE, video_id))
-        await jobs.enqueue(session, SETTLE, key(SETTLE, video_id), {"video": video_id}, tenant=video.organization)
+        await ask_settling(session, video)
     return video
+
+
+async def ask_settling(session: AsyncSession, video: VideoRow) -> None:
+    """Enqueue the one settle job of an ended video, unless it has one."""
+    await jobs.enqueue(session, SETTLE, key(SETTLE, video.id), {"video": video.id}, tenant=video.organization)
 
 
 def _error(error: Failure | None) -> dict[str, Any]:
@@ -179,12 +189,120 @@ async def get(session: AsyncSession, video_id: str) -> VideoRow | None:
     return await session.get(VideoRow, video_id, populate_existing=True)
 
 
-async def states(session: AsyncSession, video_ids: list[str]) -> dict[str, tuple[str, str | None]]:
-    """Answer (state, settlement) of those of these videos that exist."""
-    rows = await session.execute(
-        sa.select(VideoRow.id, VideoRow.state, VideoRow.settlement).where(VideoRow.id.in_(video_ids))
+async def find(session: AsyncSession, project: str, video_id: str) -> VideoRow | None:
+    """Answer a video of a project as its owner may see it: admitted and not deleted."""
+    shown = sa.select(VideoRow).where(VideoRow.id == video_id, *_shown(project))
+    return (await session.execute(shown, execution_options={"populate_existing": True})).scalar()
+
+
+async def page_of(session: AsyncSession, project: str, where: list[Any], page: Page) -> Sequence[VideoRow]:
+    """Answer a page (and one more) of the videos of a project, newest first."""
+    query = page.of(sa.select(VideoRow).where(*_shown(project), *where), VideoRow.create_time, VideoRow.id)
+    return (await session.scalars(query)).all()
+
+
+def filters(request: Any) -> list[Any]:
+    """Answer the conditions that the named fields of a ListVideosRequest stand for."""
+    where: list[Any] = [
+        column == value
+        for column, value in (
+            (VideoRow.model, request.model),
+            (VideoRow.external_id, request.external_id),
+            (VideoRow.state, domain.STATE_NAMES.get(request.state)),
+        )
+        if value
+    ]
+    if request.HasField("created_after"):
+        where.append(VideoRow.create_time >= request.created_after.ToDatetime(datetime.UTC))
+    if request.HasField("created_before"):
+        where.append(VideoRow.create_time < request.created_before.ToDatetime(datetime.UTC))
+    return where
+
+
+async def is_taken(session: AsyncSession, project: str, external_id: str) -> bool:
+    """Say whether a video of the project, not deleted, bears this external_id."""
+    taken = sa.select(VideoRow.id).where(
+        VideoRow.project == project, VideoRow.external_id == external_id, VideoRow.delete_time.is_(None)
     )
-    return {row.id: (row.state, row.settlement) for row in rows}
+    return (await session.execute(taken)).first() is not None
+
+
+async def is_needed(session: AsyncSession, file_id: str) -> bool:
+    """Say whether a video that has not ended is made from this picture."""
+    users = sa.select(VideoRow.id).where(VideoRow.image == file_id, VideoRow.end_time.is_(None))
+    return (await session.execute(users.limit(1))).first() is not None
+
+
+async def forget(session: AsyncSession, video_id: str, now: datetime.datetime) -> None:
+    """Delete an ended video for its owner: its texts are gone, what billing and the law need stays."""
+    gone = {"delete_time": now, "prompt": None, "negative_prompt": None, "external_id": None, "image": None}
+    await _update(session, video_id, [VideoRow.end_time.is_not(None)], {**gone, "sequence": VideoRow.sequence + 1})
+
+
+async def outputs(session: AsyncSession, videos: Sequence[VideoRow]) -> dict[str, FileRow]:
+    """Answer the files of made videos by video id, as far as they are still there."""
+    wanted = [video.output for video in videos if video.output]
+    if not wanted:
+        return {}
+    there = sa.select(FileRow).where(FileRow.id.in_(wanted), FileRow.state == "READY", FileRow.delete_time.is_(None))
+    return {file.video: file for file in await session.scalars(there) if file.video}
+
+
+async def changed(session: AsyncSession, seen: dict[str, int]) -> Sequence[VideoRow]:
+    """Answer those of these videos whose sequence is above the one that was seen. For all watchers at once."""
+    if not seen:
+        return []
+    known = sa.func.unnest(
+        sa.cast(list(seen), ARRAY(sa.Text)), sa.cast(list(seen.values()), ARRAY(sa.BigInteger))
+    ).table_valued("id", "sequence", name="known")
+    query = sa.select(VideoRow).join(known, sa.and_(known.c.id == VideoRow.id, VideoRow.sequence > known.c.sequence))
+    return (await session.scalars(query, execution_options={"populate_existing": True})).all()
+
+
+_QUEUED = """
+SELECT video.id, video.model, job.vft, job.priority,
+  row_number() OVER line - 1 AS position, sum(video.cost) OVER line - video.cost AS cost
+FROM jobs AS job JOIN videos AS video ON job.key = 'generate:' || video.id
+WHERE job.kind = 'generate' AND job.end_time IS NULL AND video.state = 'QUEUED'
+WINDOW line AS (PARTITION BY video.model ORDER BY job.priority, job.vft, job.id ROWS UNBOUNDED PRECEDING)
+"""
+_POSITIONS = sa.text(f"SELECT id, position, cost FROM ({_QUEUED}) AS line WHERE id = ANY(:ids)")  # noqa: S608  constant
+_NEXT = sa.text(f"""
+WITH own AS (
+  SELECT greatest(
+    coalesce((SELECT clock FROM job_pools WHERE kind = 'generate' AND priority = 100), 0),
+    coalesce((SELECT vft FROM job_shares WHERE kind = 'generate' AND priority = 100 AND tenant = :tenant), 0)
+  ) + CAST(:cost AS float8) AS vft
+)
+SELECT count(*) AS position, coalesce(sum(video.cost), 0) AS cost
+FROM own, ({_QUEUED}) AS line JOIN videos AS video ON video.id = line.id
+WHERE line.model = :model AND line.vft <= own.vft
+""")  # noqa: S608  constant
+
+
+async def positions(session: AsyncSession, video_ids: list[str]) -> dict[str, tuple[int, float]]:
+    """Answer, of those that are queued, how many videos of the model are before it, and their cost together."""
+    rows = await session.execute(_POSITIONS, {"ids": video_ids})
+    return {row.id: (row.position, row.cost) for row in rows}
+
+
+async def next_position(session: AsyncSession, model: str, tenant: str, cost: float) -> tuple[int, float]:
+    """Answer the same for a video of this cost, were the tenant to order it now."""
+    row = (await session.execute(_NEXT, {"model": model, "tenant": tenant, "cost": cost})).one()
+    return row.position, row.cost
+
+
+async def running(session: AsyncSession, models: list[str]) -> dict[str, tuple[int, float]]:
+    """Answer how many videos of each model run, and how many instance seconds they still need."""
+    left = sa.func.sum(VideoRow.cost * (100 - VideoRow.progress_percent) / 100.0)
+    query = sa.select(VideoRow.model, sa.func.count(), left).where(
+        VideoRow.state == "RUNNING", VideoRow.model.in_(models)
+    )
+    return {model: (count, float(cost)) for model, count, cost in await session.execute(query.group_by(VideoRow.model))}
+
+
+def _shown(project: str) -> list[Any]:
+    return [VideoRow.project == project, VideoRow.state != "ADMITTING", VideoRow.delete_time.is_(None)]
 
 
 async def _update(session: AsyncSession, video_id: str, where: list[Any], values: dict[str, Any]) -> VideoRow | None:

@@ -1,0 +1,117 @@
+"""The generation service: `python -m services.generation serve`, `media`, `work` or `migrate`."""
+
+import asyncio
+import sys
+
+from filmgate.generation.v1 import files_pb2, files_pb2_grpc, models_pb2, models_pb2_grpc, videos_pb2, videos_pb2_grpc
+from services.generation import clients
+from services.generation.config import GenerationSettings, MediaSettings
+from services.generation.files import api as files
+from services.generation.files.objects import open_store
+from services.generation.media.app import Media, Server
+from services.generation.media.downloads import Downloads
+from services.generation.media.generation import Records
+from services.generation.media.uploads import Uploads
+from services.generation.models import api as models
+from services.generation.moderation import words
+from services.generation.videos import api as videos
+from services.generation.videos.admission import Admission
+from services.generation.videos.message import Writer
+from services.generation.videos.watch import Feed
+from services.runtime import channels, profile, server, telemetry
+from services.runtime.caller import Verifier
+from services.runtime.clock import SystemClock
+from services.runtime.config import from_env
+from services.runtime.database import Database, migrate
+from services.runtime.profile import Profile
+from services.runtime.server import Room
+
+
+def rooms(orders: Admission, feed: Feed, rules: Profile) -> list[Room]:
+    """Answer the gRPC services of the API process."""
+    database, billing, clock = orders.database, orders.billing, orders.clock
+    return [
+        Room(
+            videos_pb2.DESCRIPTOR.services_by_name["Videos"],
+            videos_pb2_grpc.add_VideosServicer_to_server,
+            videos.Videos(orders, feed),
+            videos.POLICY,
+        ),
+        Room(
+            models_pb2.DESCRIPTOR.services_by_name["Models"],
+            models_pb2_grpc.add_ModelsServicer_to_server,
+            models.Models(database, billing, clock),
+            models.POLICY,
+        ),
+        Room(
+            files_pb2.DESCRIPTOR.services_by_name["Files"],
+            files_pb2_grpc.add_FilesServicer_to_server,
+            files.Files(database, clock, rules.retention.input_days),
+            files.POLICY,
+        ),
+    ]
+
+
+async def serve(settings: GenerationSettings) -> None:
+    """Answer the RPCs of videos, models and files until told to end."""
+    clock, database, rules = SystemClock(), Database(settings.database_url), profile.load(settings.profile)
+    await database.require_revision("generation")
+    auth, billing = channels.connect("auth", settings), channels.connect("billing", settings)
+    orders = Admission(
+        database,
+        clients.Billing(billing, clock),
+        words.load(settings.word_lists, rules.moderation.word_lists),
+        Writer(settings.public_url),
+        clock,
+        settings,
+        rules.version,
+    )
+    feed = Feed(database, orders.billing, orders.writer, clock)
+    await server.serve(
+        settings,
+        rooms(orders, feed, rules),
+        verifier=Verifier(clients.Tokens(auth).caller_keys, "generation", clock),
+        parts=[feed],
+        checks={"database": database.ping},
+        on_stop=[orders.drain, auth.close, billing.close, database.close],
+    )
+
+
+async def media(settings: MediaSettings) -> None:
+    """Take uploads and send content until told to end."""
+    auth, generation = channels.connect("auth", settings), channels.connect("generation", settings)
+    verifier = Verifier(clients.Tokens(auth).caller_keys, "generation", SystemClock())
+    records, store = Records(generation), open_store(settings.objects)
+    application = Media(Uploads(records, store, settings), Downloads(records, store, settings), verifier).application()
+    await server.serve(
+        settings,
+        parts=[Server(application, settings)],
+        checks={"caller_keys": verifier.ready},
+        on_stop=[auth.close, generation.close],
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command that is named; ends with 2 for another."""
+    if arguments == ["serve"]:
+        own = from_env(GenerationSettings)
+        telemetry.configure(own.name, own.log_level)
+        asyncio.run(serve(own))
+    elif arguments == ["media"]:
+        settings = from_env(MediaSettings)
+        telemetry.configure(settings.name, settings.log_level)
+        asyncio.run(media(settings))
+    elif arguments == ["work"]:
+        from services.generation.worker.main import run  # noqa: PLC0415  the other processes need no Triton client
+
+        run()
+    elif arguments == ["migrate"]:
+        asyncio.run(migrate(from_env(GenerationSettings).owner_database_url, "generation"))
+    else:
+        sys.stderr.write("use: python -m services.generation serve | media | work | migrate\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,163 @@
+"""Media: plain HTTP/1.1 over mutual TLS behind the edge. What stands around every route, and the process's server."""
+
+import asyncio
+import contextlib
+import re
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from services.generation.config import MediaSettings
+from services.generation.media import refusals
+from services.generation.media.downloads import Downloads
+from services.generation.media.uploads import Uploads
+from services.runtime import caller, ids, telemetry
+from services.runtime.caller import CALLER, Call, Caller, Policy, Verifier
+from services.runtime.errors import INTERNAL, NOT_FOUND, TOKEN_INVALID, Failure
+
+EDGE = "edge"
+READ, WRITE = CALLER("video.read"), CALLER("video.write")
+_REQUEST_ID = re.compile(r"[!-~]{1,64}")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+log = telemetry.logger(__name__)
+
+
+class Media:
+    """The routes of media, each with who may call it, and the chain: trace, access log, failures, peer, caller."""
+
+    def __init__(self, uploads: Uploads, downloads: Downloads, verifier: Verifier) -> None:
+        self._verifier = verifier
+        self._routes: list[tuple[str, str, Policy, Handler]] = [
+            ("POST", "/v1/files", WRITE, uploads.upload),
+            ("GET", "/v1/files/{id}/content", READ, downloads.download),
+            ("HEAD", "/v1/files/{id}/content", READ, downloads.download),
+            ("GET", "/v1/videos/{id}/content", READ, downloads.download),
+            ("HEAD", "/v1/videos/{id}/content", READ, downloads.download),
+        ]
+
+    def application(self) -> web.Application:
+        """Make the aiohttp application. The body of an upload is bounded by `bodies`, so aiohttp's own limit is off."""
+        application = web.Application(client_max_size=0)
+        for verb, path, policy, handler in self._routes:
+            application.router.add_route(verb, path, self._around(f"{verb} {path}", policy, handler))
+        application.router.add_route("*", "/{rest:.*}", self._around("unknown", None, _nothing))
+        return application
+
+    def _around(self, name: str, policy: Policy | None, handler: Handler) -> Handler:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            call = _traced(name, request)
+            current, started = caller.enter(call), time.perf_counter()
+            response: web.StreamResponse | None = None
+            try:
+                response = await self._answer(request, call, policy, handler)
+                return response
+            finally:
+                status = response.status if response is not None else 499
+                milliseconds = round((time.perf_counter() - started) * 1000, 1)
+                log.info(
+                    "call", method=name, status=status, reason=call.reason, peer=call.peer, milliseconds=milliseconds
+                )
+                telemetry.count("calls", milliseconds / 1000, method=name, code=str(status))
+                caller.leave(current)
+
+        return serve
+
+    async def _answer(
+        self, request: web.Request, call: Call, policy: Policy | None, handler: Handler
+    ) -> web.StreamResponse:
+        """Turn whatever is raised into a failure that says nothing of how we are built."""
+        try:
+            await self._admit(request, call, policy)
+            response = await handler(request)
+        except Failure as failure:
+            call.reason = failure.kind.reason
+            response = refusals.response(failure, call.request_id)
+        except (ConnectionError, TimeoutError):
+            raise  # the client went, or took nothing: there is nobody to answer
+        except Exception as fault:  # noqa: BLE001  nothing that is not ours may reach the wire
+            log.fault("method_failed", fault, method=call.method)
+            call.reason = "INTERNAL"
+            response = refusals.response(INTERNAL(request_id=call.request_id), call.request_id)
+        if not response.prepared:
+            response.headers[caller.REQUEST_ID] = call.request_id
+        return response
+
+    async def _admit(self, request: web.Request, call: Call, policy: Policy | None) -> None:
+        """Let in only the edge, with the token of a customer who has the scope."""
+        if policy is None:
+            caller.check_peer(caller.SERVICE(EDGE), call.peer, None)
+            return
+        tokens = request.headers.getall(caller.HEADER, [])
+        if len(tokens) != 1:
+            raise TOKEN_INVALID()
+        call.token, call.caller = tokens[0], await self._verifier.verify(tokens[0])
+        _check(policy, call.peer, call.caller)
+
+
+def _check(policy: Policy, peer: str, who: Caller) -> None:
+    caller.check_peer(caller.SERVICE(EDGE), peer, None)
+    caller.check_peer(policy, peer, who)
+
+
+async def _nothing(_: web.Request) -> web.StreamResponse:
+    raise NOT_FOUND(resource="such path")
+
+
+def _traced(name: str, request: web.Request) -> Call:
+    trace_id, span_id = telemetry.trace_from(request.headers.get("traceparent", ""))
+    given, peer = request.headers.getall(caller.REQUEST_ID, []), _peer(request)
+    trusted = peer == EDGE and len(given) == 1 and _REQUEST_ID.fullmatch(given[0])
+    return Call(f"media/{name}", given[0] if trusted else ids.new("req"), trace_id, span_id, peer)
+
+
+def _peer(request: web.Request) -> str:
+    """The first DNS name of the client's certificate; empty without one."""
+    session = request.transport.get_extra_info("ssl_object") if request.transport else None
+    certificate = session.getpeercert() if session else None
+    names = [name for kind, name in (certificate or {}).get("subjectAltName", ()) if kind == "DNS"]
+    return names[0] if names else ""
+
+
+class Server:
+    """Media's listening port, as a part of its process."""
+
+    def __init__(self, application: web.Application, settings: MediaSettings, port: int | None = None) -> None:
+        self._settings = settings
+        self._port = settings.port if port is None else port
+        self._runner = web.AppRunner(application, access_log=None, keepalive_timeout=620, lingering_time=5)
+        self._ended = asyncio.Event()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._runner.addresses[0][1])
+
+    async def start(self) -> None:
+        """Listen. Raises OSError when the port is taken."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._settings.bind, self._port, ssl_context=_tls(self._settings))
+        await site.start()
+
+    async def run(self) -> None:
+        """Serve until the process ends."""
+        await self.start()
+        await self._ended.wait()
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new connections; let the present answers end within so many seconds."""
+        self._runner.shutdown_timeout = seconds
+        with contextlib.suppress(RuntimeError):
+            await self._runner.cleanup()
+
+
+def _tls(settings: MediaSettings) -> ssl.SSLContext:
+    """TLS 1.3 with our certificate; the client must show one of our authority."""
+    certs = settings.home / "certs"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(settings.tls_ca or certs / "ca.crt")
+    context.load_cert_chain(settings.tls_cert or certs / "media.crt", settings.tls_key or certs / "media.key")
+    return context

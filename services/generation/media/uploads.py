@@ -1,0 +1,78 @@
+"""`POST /v1/files`: the record first, then the bytes, then a picture that was decoded; or nothing is left."""
+
+import asyncio
+import hashlib
+import tempfile
+from pathlib import Path
+
+import grpc
+import obstore
+from aiohttp import web
+from google.protobuf import json_format
+from obstore.store import ObjectStore
+
+from filmgate.generation.v1 import files_pb2
+from services.generation.config import MediaSettings
+from services.generation.files import domain, objects
+from services.generation.media import bodies, pictures
+from services.generation.media.generation import Records
+from services.runtime import telemetry
+from services.runtime.errors import Failure
+
+log = telemetry.logger(__name__)
+
+
+class Uploads:
+    """Receives pictures. At most `uploads` at once are received, and `decoders` decoded and stored."""
+
+    def __init__(self, records: Records, store: ObjectStore, settings: MediaSettings) -> None:
+        self._records, self._store, self._settings = records, store, settings
+        self._receiving = asyncio.Semaphore(settings.uploads)
+        self._decoding = asyncio.Semaphore(settings.decoders)
+
+    async def upload(self, request: web.Request) -> web.Response:
+        """Answer the File of an uploaded picture."""
+        bodies.announced(request, domain.UPLOAD_LIMIT_BYTES)
+        async with self._receiving:
+            size = None if bodies.is_form(request) else request.content_length
+            begun = await self._records.begin(size)
+            with tempfile.TemporaryDirectory(prefix="filmgate-upload-") as folder:
+                file = await self._take(request, begun, Path(folder) / "upload")
+        body = json_format.MessageToJson(
+            file, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
+        )
+        return web.Response(text=body, content_type="application/json")
+
+    async def _take(self, request: web.Request, begun: files_pb2.BeginUploadResponse, path: Path) -> files_pb2.File:
+        """Receive, decode, store, finish. Whatever happens on the way, nothing stays behind."""
+        try:
+            await bodies.receive(request, path, begun.limit_bytes, self._settings)
+            async with self._decoding:
+                picture = await pictures.decode(path, begun.image, self._settings)
+                await obstore.put_async(self._store, begun.object, path)
+                await obstore.put_async(self._store, domain.frame_object(begun.object), picture.copy)
+                image = await asyncio.to_thread(_described, path, picture)
+            return await self._records.finish(begun.id, image)
+        except BaseException:
+            await asyncio.shield(self._undo(begun))
+            raise
+
+    async def _undo(self, begun: files_pb2.BeginUploadResponse) -> None:
+        """Remove what an upload has left. What cannot be removed now is swept after 24 hours."""
+        try:
+            await objects.remove(self._store, domain.objects_of("IMAGE", begun.object))
+            await self._records.abandon(begun.id)
+        except (grpc.aio.AioRpcError, Failure, OSError) as fault:
+            log.warning("upload_not_undone", error=fault)
+
+
+def _described(path: Path, picture: pictures.Picture) -> files_pb2.UploadedImage:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return files_pb2.UploadedImage(
+        content_type=picture.content_type,
+        size_bytes=path.stat().st_size,
+        sha256=digest,
+        width=picture.width,
+        height=picture.height,
+    )

@@ -1,0 +1,100 @@
+"""What follows from a video's transactions: settling, the clean-up of abandoned orders, start deadlines, the sweep."""
+
+from collections.abc import Awaitable, Callable
+
+from filmgate.privacy.v1.elements_pb2 import Element
+from services.generation import errors
+from services.generation.clients import Billing
+from services.generation.files import domain as files_domain
+from services.generation.files import store as files
+from services.generation.models import store as models
+from services.generation.videos import admission, store
+from services.runtime import jobs, requests, telemetry
+from services.runtime.clock import Clock
+from services.runtime.database import Database
+from services.runtime.jobs import Job
+
+log = telemetry.logger(__name__)
+
+
+class VideoJobs:
+    """Handlers of the jobs about videos, and the sweep, which the worker runs once a minute.
+
+    `input_days` is how long the profile keeps uploaded pictures; 0: no longer than the videos made from them need.
+    """
+
+    def __init__(self, database: Database, billing: Billing, clock: Clock, input_days: int) -> None:
+        self._database, self._billing, self._clock = database, billing, clock
+        self._input_days = input_days
+
+    def handlers(self) -> dict[str, Callable[[Job], Awaitable[None]]]:
+        """Answer the handlers by kind."""
+        return {
+            store.SETTLE: self.settle,
+            store.ADMIT_CLEANUP: self.clean_up,
+            store.START_DEADLINE: self.pass_deadline,
+        }
+
+    async def settle(self, job: Job) -> None:
+        """Repeat Capture with the video's outcome until billing answers, then write what it answered.
+
+        Billing answers a recorded end again, so a settle that was killed in the middle charges nothing twice.
+        """
+        async with self._database.transaction() as session:
+            video = await store.get(session, job.payload["video"])
+        if video is None or video.outcome is None:
+            raise LookupError("a settle job without an ended video")
+        settled = await self._billing.capture(video.id, video.outcome)
+        async with self._database.transaction() as session:
+            await store.settled(session, video.id, settled.settlement, settled.micros)
+            if video.image and not self._input_days and not await store.is_needed(session, video.image):
+                await files.let_go(session, video.image, self._clock.now() + files_domain.AFTER_LAST_USE)
+            await jobs.finish(session, job)
+
+    async def clean_up(self, job: Job) -> None:
+        """Undo an order that stopped between its two transactions.
+
+        The row goes first: from then on its second transaction cannot succeed. Release then ends the hold, if there
+        is one, and bars an Authorize that is still on its way.
+        """
+        video_id = job.payload["video"]
+        async with self._database.transaction() as session:
+            video = await store.drop(session, video_id)
+            if video is not None:
+                await requests.forget(session, video.project, admission.METHOD, video.request_id)
+            elif await store.get(session, video_id) is not None:
+                return  # it was admitted
+        await self._billing.release(video_id)
+
+    async def pass_deadline(self, job: Job) -> None:
+        """End a video that is still queued at its start deadline."""
+        async with self._database.transaction() as session:
+            error = errors.START_DEADLINE_PASSED()
+            await store.expire_start(session, job.payload["video"], self._clock.now(), error)
+
+    async def sweep_holds(self) -> None:
+        """End the open holds of videos that are unknown, and see to it that those of ended videos are settled.
+
+        A video's row is written before its hold, so a hold without a row belongs to nothing. What is being admitted is
+        left to its clean-up.
+        """
+        held = [hold.video async for hold in self._billing.open_holds()]
+        for video_id in held:
+            async with self._database.transaction() as session:
+                video = await store.get(session, video_id)
+                if video is not None and video.settlement == "PENDING":
+                    await store.ask_settling(session, video)
+            if video is None:
+                log.warning("hold_without_video", video=telemetry.of(Element.RESOURCE_ID, video_id))
+                await self._billing.release(video_id)
+            elif video.outcome is not None and video.settlement != "PENDING":
+                # It was settled since the list was made, or billing has lost the end: the same end again is right.
+                await self._billing.capture(video_id, video.outcome)
+
+    async def sweep_rows(self) -> None:
+        """Delete stored answers past their 24 hours, jobs that ended long ago, and reports of workers long gone."""
+        now = self._clock.now()
+        async with self._database.transaction() as session:
+            await requests.sweep(session, now)
+            await jobs.sweep(session, now - store.JOBS_KEPT)
+            await models.sweep_reports(session, now)

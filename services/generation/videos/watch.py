@@ -1,0 +1,143 @@
+"""Watching: one batched read every 500 ms feeds all watchers of the process."""
+
+import asyncio
+import contextlib
+import dataclasses
+import datetime
+from collections.abc import AsyncIterator, Iterator
+
+from filmgate.generation.v1 import videos_pb2
+from services.generation.clients import Billing
+from services.generation.videos import queue, store
+from services.generation.videos.message import Writer
+from services.generation.videos.tables import VideoRow
+from services.runtime import telemetry
+from services.runtime.clock import Clock
+from services.runtime.database import Database
+
+READ_SECONDS = 0.5
+HEARTBEAT = datetime.timedelta(seconds=10)
+LONGEST = datetime.timedelta(minutes=10)
+log = telemetry.logger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """A video after a change. `final`: it has ended and is settled. `gone`: it was deleted."""
+
+    sequence: int
+    video: videos_pb2.Video
+    final: bool
+    gone: bool
+
+
+@dataclasses.dataclass(eq=False)
+class Watcher:
+    """One stream. `seen` is the sequence of the last change that it was given."""
+
+    video_id: str
+    seen: int = 0
+    change: Change | None = None
+    turn: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+
+    async def next(self) -> Change | None:
+        """Wait for the next read; answers what changed, None when nothing did."""
+        await self.turn.wait()
+        self.turn.clear()
+        change, self.change = self.change, None
+        return change
+
+
+class Feed:
+    """Reads for all watchers of this process, and ends them when it drains."""
+
+    def __init__(self, database: Database, billing: Billing, writer: Writer, clock: Clock) -> None:
+        self._database, self._billing = database, billing
+        self._writer, self._clock = writer, clock
+        self._watchers: set[Watcher] = set()
+        self._draining = asyncio.Event()
+
+    async def run(self) -> None:
+        """Read every 500 ms until drained."""
+        while not self._draining.is_set():
+            try:
+                await self.read()
+            except Exception as fault:  # noqa: BLE001  the next read may reach the database
+                log.warning("watch_not_read", error=fault)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._draining.wait(), READ_SECONDS)
+        await asyncio.get_running_loop().create_future()  # a part that ends would end the process
+
+    async def drain(self, _: float) -> None:
+        """Tell every watcher to come back elsewhere."""
+        self._draining.set()
+        for watcher in self._watchers:
+            watcher.turn.set()
+
+    async def read(self) -> None:
+        """Read once what changed of all watched videos, and give every watcher its turn."""
+        seen: dict[str, int] = {}
+        for watcher in self._watchers:
+            seen[watcher.video_id] = min(watcher.seen, seen.get(watcher.video_id, watcher.seen))
+        try:
+            changes = await self._changes(seen)
+        finally:
+            for watcher in self._watchers:
+                watcher.turn.set()
+        for watcher in self._watchers:
+            change = changes.get(watcher.video_id)
+            if change and change.sequence > watcher.seen:
+                watcher.change, watcher.seen = change, change.sequence
+
+    async def _changes(self, seen: dict[str, int]) -> dict[str, Change]:
+        if not seen:
+            return {}
+        async with self._database.transaction() as session:
+            rows = await store.changed(session, seen)
+            made = await store.outputs(session, rows)
+            places = await queue.places(session, rows, self._clock.now())
+        terms = await self._billing.terms() if any(row.settlement == "PENDING" for row in rows) else None
+        percent, now = terms.percent if terms else {}, self._clock.now()
+        return {
+            row.id: change_of(
+                row,
+                self._writer.video(row, now, output=made.get(row.id), place=places.get(row.id), percent=percent),
+            )
+            for row in rows
+        }
+
+    @contextlib.contextmanager
+    def watch(self, video_id: str) -> Iterator[Watcher]:
+        """Watch a video for the length of the block. Begin before the first look at it, so that nothing is missed."""
+        watcher = Watcher(video_id)
+        self._watchers.add(watcher)
+        try:
+            yield watcher
+        finally:
+            self._watchers.discard(watcher)
+
+    async def events(self, watcher: Watcher, present: Change, after: int) -> AsyncIterator[videos_pb2.VideoEvent]:
+        """Yield the present state unless it was seen, then the changes, heartbeats, and how the stream ends."""
+        began = quiet_since = self._clock.now()
+        sent, change = min(after, present.sequence), present
+        watcher.seen = max(watcher.seen, present.sequence)
+        while True:
+            now = self._clock.now()
+            if change and not change.gone and (change.sequence > sent or change.final):
+                sent, quiet_since = change.sequence, now
+                yield videos_pb2.VideoEvent(sequence=sent, video=change.video, final=change.final)
+                if change.final:
+                    return
+            elif now - quiet_since >= HEARTBEAT:
+                quiet_since = now
+                yield videos_pb2.VideoEvent(sequence=sent, heartbeat=True)
+            if self._draining.is_set() or now - began >= LONGEST or (change and change.gone):
+                yield videos_pb2.VideoEvent(sequence=sent, reconnect=True)
+                return
+            change = await watcher.next()
+
+
+def change_of(row: VideoRow, video: videos_pb2.Video) -> Change:
+    """Answer a row as a change."""
+    final = row.end_time is not None and row.settlement != "PENDING"
+    return Change(row.sequence, video, final, row.delete_time is not None)
