@@ -10,6 +10,7 @@ from services.privacy.config import PrivacySettings
 from services.privacy.policies import api as policies
 from services.privacy.policies import first
 from services.privacy.policies.jobs import Handlers
+from services.privacy.retention.sweep import Sweep
 from services.runtime import channels, server, telemetry
 from services.runtime.caller import Verifier
 from services.runtime.clock import Clock, SystemClock
@@ -56,7 +57,7 @@ async def serve(settings: PrivacySettings) -> None:
         settings,
         rooms(settings, database, clock),
         verifier=Verifier(Tokens(auth).caller_keys, "privacy", clock),
-        parts=[runner],
+        parts=[runner, Sweep(database, clock)],
         checks={"database": database.ping},
         on_stop=[auth.close, database.close],
     )

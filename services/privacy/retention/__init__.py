@@ -1,0 +1,1 @@
+"""Retention: nothing of this service's own outlives its term."""
