@@ -12,7 +12,8 @@ def command(configuration: Path, *, concurrency: int = 1) -> list[str]:
     """
     return [
         *(str(binary()), "-c", str(configuration), "--disable-hot-restart"),
-        *("--concurrency", str(concurrency), "--log-level", "warning", "--component-log-level", "http:critical"),
+        *("--concurrency", str(concurrency), "--file-flush-interval-msec", "500"),
+        *("--log-level", "warning", "--component-log-level", "http:critical"),
     ]
 
 

@@ -24,7 +24,14 @@ def rows() -> list[dict[str, Any]]:
 def local_reply_config(upload_limit_bytes: int) -> dict[str, Any]:
     """What Envoy's connection manager needs to speak as we do."""
     words = {"{detail}": "%LOCAL_REPLY_BODY%", "{upload}": f"{upload_limit_bytes // 2**20} MiB"}
-    return {"mappers": [_mapper(row, words) for row in rows()]}
+    return {"mappers": [_mapper(variant, words) for row in rows() for variant in _variants(row)]}
+
+
+def _variants(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """An early refusal may still find an id, when it was the body that broke the protocol."""
+    if not row.get("early"):
+        return [row]
+    return [{**row, "when": f'({row["when"]}) && request.id != ""', "early": False}, row]
 
 
 def _mapper(row: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, Any]:

@@ -1,0 +1,194 @@
+"""The rendered configuration: sound by Envoy's own judgement, and ordered so that no route hides another."""
+
+import re
+import subprocess
+import urllib.parse
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from deploy.envoy import contracts, envoy, refusals, render, routes, upstreams
+from deploy.local import certificates
+
+DESCRIPTORS = Path(__file__).resolve().parents[3] / "gen" / "filmgate.pb"
+ADDRESSES = {name: f"127.0.0.1:{port}" for port, name in enumerate(upstreams.NAMES, 8101)}
+
+
+@pytest.fixture(scope="module")
+def certs(tmp_path_factory) -> Path:
+    return certificates.make(tmp_path_factory.mktemp("home"))
+
+
+def settings(certs: Path, **changes) -> render.Settings:
+    plain = {"addresses": ADDRESSES, "certificates": certs, "descriptors": DESCRIPTORS, "admin_socket": Path("/tmp/a")}  # noqa: S108
+    return render.Settings(**{**plain, **changes})
+
+
+def rendered(certs: Path, **changes) -> dict:
+    return yaml.safe_load(render.render(settings(certs, **changes)))
+
+
+def manager(configuration: dict) -> dict:
+    """The public connection manager."""
+    listener = configuration["static_resources"]["listeners"][0]
+    return listener["filter_chains"][0]["filters"][0]["typed_config"]
+
+
+@pytest.mark.parametrize("kind", ["embedded", "production"])
+def test_envoy_finds_it_sound(certs, tmp_path, kind):
+    changes = {
+        "embedded": {},
+        "production": {
+            "addresses": {name: f"{name}.filmgate.svc:8101" for name in upstreams.NAMES},
+            "bind": "0.0.0.0",
+            "tls_certificate": certs / "edge.crt",
+            "tls_key": certs / "edge.key",
+            "trusted_proxies": 1,
+            "cors_origins": ("https://app.example",),
+            "access_log": tmp_path / "access.log",
+        },
+    }[kind]
+    file = render.write(settings(certs, **changes), tmp_path / "envoy.yaml")
+    done = subprocess.run(envoy.validate(file), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "eprecated" not in done.stderr
+
+
+def test_a_missing_address_is_named(certs):
+    with pytest.raises(ValueError, match="media"):
+        render.render(settings(certs, addresses=dict.fromkeys(upstreams.GRPC, "a:1")))
+
+
+def test_a_certificate_needs_its_key(certs):
+    with pytest.raises(ValueError, match="go together"):
+        render.render(settings(certs, tls_certificate=certs / "edge.crt"))
+
+
+def test_it_binds_to_loopback_unless_told_otherwise(certs):
+    address = rendered(certs)["static_resources"]["listeners"][0]["address"]["socket_address"]
+    assert address == {"address": "127.0.0.1", "port_value": 8080}
+
+
+def test_no_placeholder_is_left(certs):
+    assert "${" not in render.render(settings(certs))
+
+
+def test_forged_headers_go_before_check_and_check_comes_before_the_transcoder(certs):
+    names = [row["name"].removeprefix("envoy.filters.http.") for row in manager(rendered(certs))["http_filters"]]
+    order = ["header_mutation", "cors", "local_ratelimit", "ext_authz", "grpc_json_transcoder", "router"]
+    assert [name for name in names if name in order] == order
+
+
+def test_every_upstream_is_known_by_its_name_over_tls_1_3(certs):
+    clusters = {row["name"]: row for row in rendered(certs)["static_resources"]["clusters"]}
+    assert clusters.keys() == {*upstreams.NAMES, routes.REFUSALS}
+    for name in upstreams.NAMES:
+        tls = clusters[name]["transport_socket"]["typed_config"]["common_tls_context"]
+        assert tls["tls_params"]["tls_minimum_protocol_version"] == "TLSv1_3"
+        assert tls["validation_context"]["match_typed_subject_alt_names"] == [
+            {"san_type": "DNS", "matcher": {"exact": name}}
+        ]
+
+
+def test_every_published_method_has_one_route_and_asks_check(certs):
+    table = manager(rendered(certs))["route_config"]["virtual_hosts"][0]["routes"]
+    published = [*contracts.methods(DESCRIPTORS), *routes.plain_methods()]
+    served = [row for row in table if row["name"].startswith("filmgate.")]
+    assert sorted(row["name"] for row in served) == sorted(method.name for method in published)
+    for row in served:
+        check = row["typed_per_filter_config"][routes.AUTHZ]
+        assert check["check_settings"]["context_extensions"]["method"] == row["name"]
+    rest = [row for row in table if row not in served]
+    assert all(row["typed_per_filter_config"][routes.AUTHZ] == routes.OFF for row in rest)
+    assert not [row for row in rest if row.get("route", {}).get("cluster") in upstreams.NAMES]
+
+
+def test_a_route_is_never_hidden_by_one_before_it(certs):
+    served = [
+        row
+        for row in manager(rendered(certs))["route_config"]["virtual_hosts"][0]["routes"]
+        if row["name"].startswith("filmgate.")
+    ]
+    paths = {
+        (method.name, method.verb): method.path for method in [*contracts.methods(DESCRIPTORS), *routes.plain_methods()]
+    }
+    for row in served:
+        verb = row["match"]["headers"][0]["string_match"]["exact"]
+        path = paths[row["name"], verb].replace("{id}", "x")
+        assert next(other for other in served if _matches(other["match"], verb, path)) is row
+
+
+def _matches(match: dict, verb: str, path: str) -> bool:
+    if match["headers"][0]["string_match"]["exact"] != verb:
+        return False
+    return match["path"] == path if "path" in match else bool(re.fullmatch(match["safe_regex"]["regex"], path))
+
+
+@pytest.mark.parametrize(
+    ("path", "yes", "no"),
+    [
+        (
+            "/v1/videos/{id}",
+            ["/v1/videos/a", "/v1/videos/a:b", "/v1/videos/" + "x" * 300],
+            ["/v1/videos/", "/v1/videos/a/"],
+        ),
+        (
+            "/v1/videos/{id}:watch",
+            ["/v1/videos/a:watch"],
+            ["/v1/videos/:watch", "/v1/videos/a:watchx", "/v1/videos/a/b:watch"],
+        ),
+        ("/v1/a.b", ["/v1/a.b"], ["/v1/aXb"]),
+    ],
+)
+def test_a_parameter_is_one_segment(path, yes, no):
+    pattern = routes.pattern(path)
+    assert all(re.fullmatch(pattern, text) for text in yes)
+    assert not any(re.fullmatch(pattern, text) for text in no)
+
+
+ESCAPES = st.binary(max_size=6).map(lambda raw: "".join(f"%{byte:02x}" for byte in raw))
+
+
+@given(st.lists(st.one_of(ESCAPES, st.text("abc/?=&:%é ", max_size=4)), max_size=4).map("".join))
+@example("%f0%90%80%80%ed%9f%bf%ee%80%80%f4%8f%bf%bf")
+@example("%F4%90%80%80")
+@example("%C1%81")
+def test_a_readable_path_is_one_that_decodes_to_text(path):
+    readable = bool(re.fullmatch(routes.READABLE, path))
+    assert readable == _decodes(path)
+
+
+def _decodes(path: str) -> bool:
+    if not all("!" <= letter <= "~" for letter in path) or re.search(r"%(?![0-9A-Fa-f]{2})", path):
+        return False
+    try:
+        text = urllib.parse.unquote_to_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return all(letter >= " " and letter != "\x7f" for letter in text)
+
+
+def test_the_words_of_a_refusal_fit_their_reason():
+    rows = refusals.rows()
+    assert rows[-1]["when"] == "true"
+    for row in rows[1:]:
+        assert 0 < row["code"] <= 16
+        assert row["message"].endswith((".", "{detail}", "{upload}."))
+    assert [row for row in rows if "reason" not in row] == rows[:1]
+
+
+def test_an_option_of_one_kind_only_is_no_contract(tmp_path):
+    from google.api import annotations_pb2
+    from google.protobuf import descriptor_pb2
+
+    described = descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTORS.read_bytes())
+    for file in described.file:
+        for service in file.service:
+            for method in service.method:
+                method.options.ClearExtension(annotations_pb2.http)
+    (tmp_path / "broken.pb").write_bytes(described.SerializeToString())
+    with pytest.raises(ValueError, match=r"must have both"):
+        contracts.methods(tmp_path / "broken.pb")
