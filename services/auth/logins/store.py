@@ -91,11 +91,15 @@ async def count_try(session: AsyncSession, flow_id: str, purpose: str) -> Tried 
 
 
 async def use_flow(session: AsyncSession, flow_id: str, account: str, now: datetime.datetime) -> None:
-    """End a flow whose code was right. The lock of `count_try` makes this happen once."""
-    values = {"use_time": now, "account": account, "code": None}
-    await session.execute(
-        sa.update(Flow).where(Flow.id == flow_id).values(**values), execution_options={"synchronize_session": False}
-    )
+    """End a flow whose code was right. The lock of `count_try` makes this happen once.
+
+    Who used a code holds the target: the pause before the next code to it ends, its hour and day go on.
+    """
+    values, quiet = {"use_time": now, "account": account, "code": None}, {"synchronize_session": False}
+    used = sa.update(Flow).where(Flow.id == flow_id).values(**values).returning(Flow.target_index)
+    target = (await session.execute(used, execution_options=quiet)).scalar()
+    pause_over = sa.update(TargetSends).where(TargetSends.subject == target).values(last_time=now - domain.SEND_PAUSE)
+    await session.execute(pause_over, execution_options=quiet)
 
 
 async def forget_code(session: AsyncSession, flow_id: str) -> None:
