@@ -8,6 +8,8 @@ import pytest
 from tests.support.clock import FakeClock
 from tests.support.database import Server
 
+pytest_plugins = ["tests.support.promises"]
+
 
 @pytest.fixture
 def clock() -> FakeClock:
