@@ -40,6 +40,11 @@ def inherited() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name in INHERITED or name.startswith("FILMGATE_")}
 
 
+def profile() -> str:
+    """The name of the profile that the processes get."""
+    return os.environ.get("FILMGATE_PROFILE") or "default"
+
+
 def keys_folder(home: Path) -> Path:
     """Where the keys that seal personal data live: beside the home, so that no copy of the home holds them."""
     return home.with_name(f"{home.name}-keys")

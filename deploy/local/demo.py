@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.local import picture
+from deploy.local import config, picture
 from deploy.local.client import JSON, Client, Refused, money, new_phone
-from services.generation.labels import reader
+from services.generation.labels import readback
+from services.generation.worker.film import visible_label
+from services.runtime import profile
 
 PROMPT = "A lighthouse at dusk, slow zoom in"
 BAR = 32
@@ -117,7 +119,7 @@ async def _show(client: Client, story: Story, video: JSON, folder: Path) -> int:
     target = folder / f"{video['id']}.mp4"
     with story.step("Download the MP4, and read its labels back"):
         size = await client.download(f"/v1/videos/{video['id']}/content", target)
-        _print_labels(target)
+        _print_labels(target, float(video["parameters"]["duration_seconds"]))
     with story.step("Look into the wallet again"):
         _print_wallet(await client.call("GET", "/v1/wallet"))
         listed = await client.call("GET", "/v1/wallet/transactions")
@@ -128,8 +130,9 @@ async def _show(client: Client, story: Story, video: JSON, folder: Path) -> int:
     return 0
 
 
-def _print_labels(target: Path) -> None:
-    report = reader.read(target)
+def _print_labels(target: Path, seconds: float) -> None:
+    rules = profile.load(config.profile())
+    report = readback.read(target, visible_label(rules.labels, rules.place.locale, seconds))
     print(f"  {report.codec}, {report.width}x{report.height}, {report.duration_seconds:.2f} s")
     print(f"  visible label: {report.visible_seconds:.2f} s, ink {report.visible_ink_percent:.1f} % of the short side")
     print(f"  AIGC metadata: {report.aigc}")
