@@ -174,7 +174,7 @@ def _whole(answer: bytes) -> bool:
     return bool(end and length and len(body) >= int(length[1]))
 
 
-class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]  grpc has no types
+class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Answers every method of the contracts with an empty message, streams with two, and Check with a token."""
 
     def __init__(self, edge: Edge) -> None:
