@@ -7,7 +7,9 @@ import av
 import pytest
 
 from deploy.local import picture
-from services.generation.labels import reader
+from services.generation.labels import readback
+from services.generation.worker.film import visible_label
+from services.runtime import profile
 from tests.e2e.conftest import ended
 
 ORDER = {
@@ -41,7 +43,9 @@ async def test_a_picture_becomes_a_labelled_film_that_is_charged_once(customer, 
         assert (stream.codec_context.name, stream.width, stream.height) == ("h264", output["width"], output["height"])
         assert sum(1 for _ in container.decode(stream)) == 3 * 24
 
-    report = reader.read(film)
+    rules = profile.load("default")
+    report = readback.read(film, visible_label(rules.labels, rules.place.locale, 3))
+    assert report.visible
     assert report.visible_seconds >= 2.5
     assert report.visible_ink_percent >= 5
     assert report.aigc["Label"] == "1"
