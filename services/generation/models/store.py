@@ -38,11 +38,8 @@ async def capacity(session: AsyncSession, model: str, now: datetime.datetime) ->
 
 async def capacities(session: AsyncSession, models: list[str], now: datetime.datetime) -> dict[str, domain.Capacity]:
     """Answer the capacities of models by id, also of those that never reported."""
-    ready = dict(
-        (
-            await session.execute(sa.select(ModelRow.id, ModelRow.last_ready_time).where(ModelRow.id.in_(models)))
-        ).tuples()
-    )
+    seen = await session.execute(sa.select(ModelRow.id, ModelRow.last_ready_time).where(ModelRow.id.in_(models)))
+    ready = {model: when for model, when in seen.tuples()}  # noqa: C416  a result has keys(), which misleads dict()
     rows = await session.execute(
         sa.select(ReportRow.model, ReportRow.slots_ready, ReportRow.report_time).where(ReportRow.model.in_(models))
     )
