@@ -76,12 +76,36 @@ class Billing:
             raise PEER_UNAVAILABLE(service="billing") from error
         return Quote(micros(answer.price), answer.price.currency_code, answer.price_version)
 
-    async def authorize(self, request: wallets_pb2.AuthorizeRequest) -> int:
+    async def authorize(
+        self,
+        *,
+        video: str,
+        organization: str,
+        project: str,
+        account: str,
+        model: str,
+        resolution: str,
+        duration_seconds: int,
+        price_version: int,
+        max_price: money_pb2.Money | None,
+        expire_time: datetime.datetime,
+    ) -> int:
         """Hold the price of a video; answers the micro-units held.
 
         Raises the refusals for money and slots, PEER_UNAVAILABLE when the clean-up was quicker and has ended the hold,
         and NotAnswered when it is not known whether money is held.
         """
+        usage = prices_pb2.Usage(model=model, resolution=resolution, duration_seconds=duration_seconds)
+        request = wallets_pb2.AuthorizeRequest(
+            video=video,
+            organization=organization,
+            project=project,
+            account=account,
+            usage=usage,
+            price_version=price_version,
+            max_price=max_price,
+        )
+        request.expire_time.FromDatetime(expire_time)
         try:
             hold = await self._wallets.Authorize(request)
         except grpc.aio.AioRpcError as error:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from filmgate.billing.v1 import prices_pb2, wallets_pb2
 from filmgate.generation.v1 import videos_pb2
 from services.generation import errors
 from services.generation.clients import Billing, NotAnswered, Quote, money
@@ -142,20 +141,19 @@ class Admission:
     async def authorize(self, order: Order, quote: Quote) -> Quote:
         """Step 4: hold the money and the slot; answers what is held. Raises its refusals, or NotAnswered."""
         video = order.video
-        usage = prices_pb2.Usage(
-            model=video.model, resolution=video.resolution, duration_seconds=video.duration_seconds
-        )
-        request = wallets_pb2.AuthorizeRequest(
+        held = await self.billing.authorize(
             video=video.id,
             organization=video.organization,
             project=video.project,
             account=video.account,
-            usage=usage,
+            model=video.model,
+            resolution=video.resolution,
+            duration_seconds=video.duration_seconds,
             price_version=quote.price_version,
             max_price=order.request.max_price if order.request.HasField("max_price") else None,
-            expire_time=timestamp(video.start_deadline + domain.LONGEST_RUN),
+            expire_time=video.start_deadline + domain.LONGEST_RUN,
         )
-        return dataclasses.replace(quote, micros=await self.billing.authorize(request))
+        return dataclasses.replace(quote, micros=held)
 
     async def accept(self, order: Order, held: Quote) -> videos_pb2.Video:
         """Step 5, Tx 2: ADMITTING becomes QUEUED, with its jobs and the stored answer."""
