@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from google.type import date_pb2
 
 from filmgate.auth.v1 import accounts_pb2, accounts_pb2_grpc, keys_pb2, keys_pb2_grpc, logins_pb2, logins_pb2_grpc
@@ -33,6 +34,18 @@ ADDRESS = (("x-filmgate-address", "203.0.113.7"), ("user-agent", "tests/1"))
 Send = logins_pb2.SendCodeRequest
 
 
+def promised(**clauses: str) -> pytest.MarkDecorator:
+    """Run a test once under each profile named, showing that document's clauses: `@promised(carry="CARRY-1.1")`."""
+    return pytest.mark.parametrize(
+        "auth",
+        [
+            pytest.param(profile, id=profile, marks=[pytest.mark.promise(clause) for clause in ids.split()])
+            for profile, ids in clauses.items()
+        ],
+        indirect=True,
+    )
+
+
 class Steady:
     """A steady clock that a test moves, in seconds."""
 
@@ -54,11 +67,12 @@ class Person:
     session: str
     access: str
     refresh: str
+    clock: FakeClock
 
     def metadata(self, **more: Any) -> tuple[tuple[str, str], ...]:
         """Metadata of a call by his session, as the edge would make it."""
         claims = {"account": self.account, "organization": self.organization, "project": self.project}
-        return rpc.as_caller("auth", **{**claims, "session": self.session, **more})
+        return rpc.as_caller("auth", **{**claims, "session": self.session, "clock": self.clock, **more})
 
 
 @dataclasses.dataclass
@@ -66,6 +80,7 @@ class Auth:
     """A running auth; stubs call as the edge unless a peer is named."""
 
     house: House
+    profile: Profile
     database: Database
     runner: Runner
     clock: FakeClock
@@ -122,7 +137,7 @@ class Auth:
         made = await self.accounts.Register(accounts_pb2.RegisterRequest(**wanted), metadata=ADDRESS)
         return Person(
             made.account.id, made.organization.id, made.project.id, made.tokens.session.id,
-            made.tokens.access_token, made.tokens.refresh_token,
+            made.tokens.access_token, made.tokens.refresh_token, self.clock,
         )  # fmt: skip
 
     async def login(self, target: str = PHONE) -> logins_pb2.SessionTokens:
@@ -162,13 +177,13 @@ async def house(
     database: Database, folder: Path, clock: FakeClock, profile: Profile | None = None
 ) -> AsyncIterator[Auth]:
     """Run auth until the end of the block. Nothing works in the background: the test drives jobs and feed."""
-    steady, sealer = Steady(), Sealer(folder / "keys")
+    steady, sealer, profile = Steady(), Sealer(folder / "keys"), profile or profiles.load("default")
     keyring = Keyring(database, folder / "secrets", clock)
     await keyring.load()
     built = House(
         database=database,
         feed_database=database,
-        profile=profile or profiles.load("default"),
+        profile=profile,
         sealer=sealer,
         pepper=PEPPER,
         keyring=keyring,
@@ -184,6 +199,6 @@ async def house(
         handlers = built.handlers(folder / "outbox", Privacy(privacy.channel("auth")))
         runner = Runner(database, handlers, clock=clock, name="test")
         yield Auth(
-            built, database, runner, clock, steady, folder / "outbox", sealer, keyring, served, audit.events
+            built, profile, database, runner, clock, steady, folder / "outbox", sealer, keyring, served, audit.events
         )  # fmt: skip
         await built.feed.drain(1)

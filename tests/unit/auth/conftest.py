@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.runtime import profile as profiles
 from tests.support import auth as support
 
 
@@ -13,7 +14,8 @@ async def database(postgres):
 
 
 @pytest.fixture
-async def auth(database, clock, tmp_path):
-    """The whole service under the default profile."""
-    async with support.house(database, tmp_path, clock) as running:
+async def auth(request, database, clock, tmp_path):
+    """The whole service, under the default profile unless the test is parametrised with the name of another."""
+    profile = profiles.load(getattr(request, "param", "default"))
+    async with support.house(database, tmp_path, clock, profile) as running:
         yield running
