@@ -15,7 +15,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -25,12 +25,36 @@ from services.runtime import caller, subject
 
 HIDDEN = "[hidden]"
 OPERATIONAL = frozenset(
-    re.findall(
-        r"\w+",
-        """address attempt audience code count domain error failed frames grade job kid kind level limit method
-        milliseconds model outcome peer port priority process profile reason removed revision seconds service size_bytes slots stage
-        state status table version worker""",
-    )
+    {
+        "address",
+        "attempt",
+        "audience",
+        "code",
+        "count",
+        "domain",
+        "error",
+        "failed",
+        "frames",
+        "grade",
+        "job",
+        "kid",
+        "kind",
+    }
+    | {"level", "limit", "method", "milliseconds", "model", "outcome", "peer", "port", "priority", "process", "profile"}
+    | {
+        "reason",
+        "removed",
+        "revision",
+        "seconds",
+        "service",
+        "size_bytes",
+        "slots",
+        "stage",
+        "state",
+        "status",
+        "table",
+    }
+    | {"version", "worker"}
 )
 """Keys whose values are about the service and never about a person."""
 _LONGEST = 200
@@ -96,8 +120,8 @@ def logger(name: str) -> Logger:
     return Logger(name)
 
 
-def configure(process: str, level: str = "INFO", hash_key: bytes | None = None) -> None:
-    """Start logging to standard output. `hash_key` makes hashes comparable between processes and restarts.
+def configure(process: str, level: str = "INFO", hash_key: bytes | None = None, stream: TextIO | None = None) -> None:
+    """Start logging to standard output or `stream`. `hash_key` makes hashes comparable between processes and restarts.
 
     Lines of foreign libraries keep only their logger, level and the class of an exception: their texts may hold
     anything.
@@ -105,11 +129,11 @@ def configure(process: str, level: str = "INFO", hash_key: bytes | None = None) 
     global _process, _hash_key  # noqa: PLW0603  one process, one log
     _process = process
     _hash_key = hash_key or _hash_key
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
     _out.handlers, _out.propagate = [handler], False
     _out.setLevel(level)
-    foreign = logging.StreamHandler(sys.stdout)
+    foreign = logging.StreamHandler(stream or sys.stdout)
     foreign.setFormatter(_Foreign())
     logging.basicConfig(handlers=[foreign], level=logging.WARNING, force=True)
 

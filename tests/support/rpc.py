@@ -101,6 +101,7 @@ async def refused(code: grpc.StatusCode | None = None, reason: str = "") -> Asyn
     except grpc.aio.AioRpcError as error:
         failure = errors.of(error)
         found.append(failure)
-        assert (code is None or failure.code == code) and reason in ("", failure.reason), (failure, error.details())
+        if code not in (None, failure.code) or reason not in ("", failure.reason):
+            raise AssertionError(f"{reason or code} was expected: {failure} {error.details()}") from error
     else:
         raise AssertionError(f"{reason or code} was expected, but the call succeeded")

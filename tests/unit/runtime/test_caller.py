@@ -103,7 +103,7 @@ async def test_tokens_of_another_audience_issuer_key_or_algorithm_are_refused(
         signed({"iat": now + 120}),
         signed({"rid": {}}),
         signed({}, key=public + b"x", algorithm="HS256"),
-        jwt.encode(claims, None, "none", headers={"kid": "k1"}),
+        jwt.encode(claims, "", "none", headers={"kid": "k1"}),
         jwt.encode(claims, rpc.KEY, "EdDSA"),
         signed({}) + "x",
         signed({"pad": "x" * 9000}),

@@ -43,7 +43,7 @@ def test_braces_in_a_value_stay_what_they_are() -> None:
 
 
 def test_a_strangers_text_is_made_short_and_printable() -> None:
-    failure = errors.NOT_FOUND(resource="video " + "x\n\x00‮" * 1000)
+    failure = errors.NOT_FOUND(resource="video " + "x\n\x00\u202e" * 1000)
     assert len(failure.metadata["resource"]) == 300
     assert failure.message.isprintable()
 

@@ -91,9 +91,9 @@ async def test_every_kind_hides_what_a_stranger_raised(kind: str) -> None:
     async def burst(_: Any) -> None:
         raise RuntimeError("SELECT secret FROM accounts")
 
-    async with rpc.serve("toy", [toy.room(burst)]) as served:
-        async with rpc.refused(grpc.StatusCode.INTERNAL, "INTERNAL") as found:
-            await call(served, kind, good(), metadata=(*rpc.as_caller("toy"), ("x-request-id", "mine-1")))
+    refusal = rpc.refused(grpc.StatusCode.INTERNAL, "INTERNAL")
+    async with rpc.serve("toy", [toy.room(burst)]) as served, refusal as found:
+        await call(served, kind, good(), metadata=(*rpc.as_caller("toy"), ("x-request-id", "mine-1")))
     assert found[0].metadata == {"request_id": "mine-1"}
 
 
@@ -202,9 +202,9 @@ async def test_a_limit_carries_when_to_try_again() -> None:
     async def busy(_: Any) -> None:
         raise errors.Kind("BUSY", grpc.StatusCode.RESOURCE_EXHAUSTED, "Wait {seconds} s.")(seconds=3, retry_after=2.5)
 
-    async with rpc.serve("toy", [toy.room(busy)]) as served:
-        async with rpc.refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY") as found:
-            await call(served, "Make", good())
+    refusal = rpc.refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY")
+    async with rpc.serve("toy", [toy.room(busy)]) as served, refusal as found:
+        await call(served, "Make", good())
     assert found[0].retry_after == 2.5
     assert found[0].metadata["seconds"] == "3"
 
@@ -251,9 +251,9 @@ async def test_an_unreachable_callee_is_unavailable_and_says_no_more() -> None:
         async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
             await channel.unary_unary("/x/Y")(b"", timeout=1)
 
-    async with rpc.serve("toy", [toy.room(ask)]) as served:
-        async with rpc.refused(grpc.StatusCode.UNAVAILABLE, "PEER_UNAVAILABLE"):
-            await call(served, "Make", good())
+    refusal = rpc.refused(grpc.StatusCode.UNAVAILABLE, "PEER_UNAVAILABLE")
+    async with rpc.serve("toy", [toy.room(ask)]) as served, refusal:
+        await call(served, "Make", good())
 
 
 async def test_the_idempotency_key_becomes_the_request_id(served: rpc.Served) -> None:

@@ -77,9 +77,7 @@ def test_a_token_is_for_the_same_arguments() -> None:
     token = pages.token((START, "vid_1"), request(text="a", page_size=3))
     page = pages.page(request(text="a", page_size=7, page_token=token))
     assert page == pages.Page(7, (START, "vid_1"))
-    for other in (request(text="b", page_token=token), request(page_token=token), pb2.Toy(text="a")):
-        if isinstance(other, pb2.Toy):
-            continue
+    for other in (request(text="b", page_token=token), request(page_token=token)):
         with pytest.raises(errors.Failure) as caught:
             pages.page(other)
         assert caught.value.kind is errors.PAGE_TOKEN_MISMATCH

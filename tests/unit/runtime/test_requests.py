@@ -13,6 +13,7 @@ from tests.support.clock import START, FakeClock
 from tests.support.toy import pb2
 from tests.support.toy_database import Thing
 
+Time = datetime.datetime
 DAY = datetime.timedelta(hours=24)
 
 
