@@ -19,6 +19,7 @@ def upgrade() -> None:
     create_wallets()
     create_lots()
     create_holds()
+    create_hold_lots()
     create_journal()
     create_rules()
     jobs.create_tables(op)
@@ -106,6 +107,9 @@ def create_holds() -> None:
     )
     op.create_index("holds_open", "holds", ["organization"], postgresql_where="state = 'HELD'")
     op.create_index("holds_open_by_time", "holds", ["create_time", "id"], postgresql_where="state = 'HELD'")
+
+
+def create_hold_lots() -> None:
     op.create_table(
         "hold_lots",
         sa.Column("video", sa.Text, sa.ForeignKey("holds.video"), primary_key=True),
