@@ -177,10 +177,7 @@ async def serve(
     It serves only after the verifier has keys (asked every second) and the checks held once. A part that ends by
     itself ends the process with RuntimeError, so that whoever supervises it starts it anew.
     """
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
+    ended = _end_signal()
     ready = {**(checks or {}), **({"caller_keys": verifier.ready} if verifier else {})}
     well = Health(settings.bind, settings.health_port, ready)
     built = build(settings, rooms, verifier) if rooms else None
@@ -205,6 +202,15 @@ async def serve(
         for end in on_stop:
             await end()
         log.info("stopped")
+
+
+def _end_signal() -> asyncio.Event:
+    """An event that SIGTERM or SIGINT sets."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    return ended
 
 
 async def _drain(built: Server | None, parts: Sequence[Part], grace: float) -> None:
