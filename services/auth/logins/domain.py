@@ -28,6 +28,8 @@ GRACE = datetime.timedelta(seconds=30)
 ACCESS_PREFIX = "fgs_"
 REFRESH_PREFIX = "fgr_"
 LOCALES = ("zh", "en")
+_PHONE = re.compile(r"\+?[0-9 ().-]{3,40}")
+"""phonenumbers alone would also read letters and extensions."""
 _TOKEN = re.compile(r"fg[sr]_[0-9A-Za-z]{49}")
 
 
@@ -51,10 +53,10 @@ class Tokens:
 def normal_phone(text: str, region: str) -> str:
     """Answer a phone number in E.164; a national one is read as of `region`. Raises TARGET_INVALID."""
     try:
-        number = phonenumbers.parse(text, region)
+        number = phonenumbers.parse(text, region) if _PHONE.fullmatch(text) else None
     except phonenumbers.NumberParseException:
-        raise errors.TARGET_INVALID(channel="PHONE", field="target") from None
-    if not phonenumbers.is_valid_number(number) or number.extension:
+        number = None
+    if number is None or not phonenumbers.is_valid_number(number):
         raise errors.TARGET_INVALID(channel="PHONE", field="target")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
