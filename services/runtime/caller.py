@@ -1,6 +1,7 @@
 """Who is calling: policies, the caller token (EdDSA JWT), and the call that is being served."""
 
 import asyncio
+import contextlib
 import contextvars
 import dataclasses
 import hashlib
@@ -112,45 +113,34 @@ def current() -> Caller:
 
 def peer() -> str:
     """Answer the name of the calling process: the first DNS name of its certificate; empty outside of a call."""
-    serving = _call.get()
-    return serving.peer if serving else ""
+    return (_call.get() or Call()).peer
 
 
 def token() -> str:
     """Answer the raw caller token, to forward it; empty where there is none."""
-    serving = _call.get()
-    return serving.token if serving else ""
+    return (_call.get() or Call()).token
 
 
 def request_id() -> str:
     """Answer the id of the request being served; empty outside of a call."""
-    serving = _call.get()
-    return serving.request_id if serving else ""
+    return (_call.get() or Call()).request_id
 
 
 def seconds_left() -> float | None:
     """Answer how long the caller will still wait, in seconds; None when nobody set a limit."""
-    serving = _call.get()
-    return None if serving is None or serving.deadline is None else serving.deadline - time.monotonic()
+    deadline = (_call.get() or Call()).deadline
+    return None if deadline is None else deadline - time.monotonic()
 
 
 def check_peer(policy: Policy, peer_name: str, caller: Caller | None) -> None:
     """Raise PEER_NOT_ALLOWED or SCOPE_MISSING unless the policy lets them in. Anything unknown is out."""
-    if not peer_name:
+    allowed = policy.kind == "PUBLIC" or peer_name in policy.peers
+    if policy.kind == "CALLER" and caller is not None:
+        forwarded = peer_name in _FORWARDERS and caller.presenter in (*_FORWARDERS, "")
+        allowed = forwarded or peer_name == caller.presenter
+    if not peer_name or not allowed:
         raise errors.PEER_NOT_ALLOWED()
-    if policy.kind == "PUBLIC":
-        return
-    if policy.kind in ("SERVICE", "STAFF"):
-        if peer_name not in policy.peers:
-            raise errors.PEER_NOT_ALLOWED()
-        return
-    if policy.kind != "CALLER" or caller is None:
-        raise errors.PEER_NOT_ALLOWED()
-    if peer_name != caller.presenter and (
-        peer_name not in _FORWARDERS or (caller.presenter and caller.presenter not in _FORWARDERS)
-    ):
-        raise errors.PEER_NOT_ALLOWED()
-    if policy.scope not in caller.scopes:
+    if caller is not None and policy.kind == "CALLER" and policy.scope not in caller.scopes:
         raise errors.SCOPE_MISSING(scope=policy.scope)
 
 
@@ -180,6 +170,14 @@ def mint(
     return jwt.encode(claims, private_key, algorithm="EdDSA", headers={"kid": kid})
 
 
+_CHECKS: Any = {
+    "require": ["iss", "aud", "sub", "org", "prj", "scp", "prs", "iat", "exp"],
+    "strict_aud": True,
+    "verify_exp": False,  # times are checked by the clock that we are given
+    "verify_iat": False,
+}
+
+
 class Verifier:
     """Verifies caller tokens for one audience. `fetch_keys` answers the raw 32-byte public keys of auth by kid.
 
@@ -188,10 +186,7 @@ class Verifier:
     """
 
     def __init__(
-        self,
-        fetch_keys: Callable[[], Awaitable[Mapping[str, bytes]]],
-        audience: str,
-        clock: Clock | None = None,
+        self, fetch_keys: Callable[[], Awaitable[Mapping[str, bytes]]], audience: str, clock: Clock | None = None
     ) -> None:
         self.audience = audience
         self._fetch = fetch_keys
@@ -233,17 +228,7 @@ class Verifier:
         try:
             key = await self._key(str(jwt.get_unverified_header(text).get("kid", "")))
             claims: dict[str, Any] = jwt.decode(
-                text,
-                key,
-                algorithms=["EdDSA"],
-                audience=self.audience,
-                issuer=ISSUER,
-                options={
-                    "require": ["iss", "aud", "sub", "org", "prj", "scp", "prs", "iat", "exp"],
-                    "verify_exp": False,  # by our own clock, above
-                    "verify_iat": False,
-                    "strict_aud": True,
-                },
+                text, key, algorithms=["EdDSA"], audience=self.audience, issuer=ISSUER, options=_CHECKS
             )
         except (jwt.PyJWTError, ValueError, UnsupportedAlgorithm):
             raise errors.TOKEN_INVALID() from None
@@ -252,8 +237,7 @@ class Verifier:
     async def _key(self, kid: str) -> Ed25519PublicKey:
         if kid not in self._keys:
             await self._refresh_if_old()
-        if not self._keys:
-            raise errors.PEER_UNAVAILABLE()
+            await self.ready()
         if kid not in self._keys:
             raise errors.TOKEN_INVALID()
         return self._keys[kid]
@@ -264,14 +248,10 @@ class Verifier:
             wait = _KEY_FETCH_SECONDS if self._keys else 1.0
             if self._fetched is not None and self._clock.now().timestamp() - self._fetched < wait:
                 return
-            try:
-                await self._refresh()
-            except Exception:  # noqa: BLE001  whatever failed, the keys at hand decide
-                return
-
-    async def _refresh(self) -> None:
-        self._fetched = self._clock.now().timestamp()
-        self._keys = {kid: Ed25519PublicKey.from_public_bytes(raw) for kid, raw in (await self._fetch()).items()}
+            self._fetched = self._clock.now().timestamp()
+            with contextlib.suppress(Exception):  # whatever failed, the keys at hand decide
+                found = await self._fetch()
+                self._keys = {kid: Ed25519PublicKey.from_public_bytes(raw) for kid, raw in found.items()}
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:

@@ -4,7 +4,6 @@ A call lasts at most 5 s unless it names its own timeout, and never longer than 
 Only UNAVAILABLE is tried again, up to three times: methods of the suite are idempotent.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,22 +16,8 @@ DEFAULT_SECONDS = 5.0
 STREAM_SECONDS = 660.0
 MARGIN_SECONDS = 0.02
 LARGEST_MESSAGE = 4 * 1024 * 1024
-_RETRY = json.dumps(
-    {
-        "methodConfig": [
-            {
-                "name": [{}],
-                "retryPolicy": {
-                    "maxAttempts": 3,
-                    "initialBackoff": "0.05s",
-                    "maxBackoff": "0.5s",
-                    "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
-                },
-            }
-        ]
-    }
-)
+_RETRY = """{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 3, "initialBackoff": "0.05s",
+  "maxBackoff": "0.5s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}}]}"""
 OPTIONS = [
     ("grpc.max_receive_message_length", LARGEST_MESSAGE),
     ("grpc.max_send_message_length", LARGEST_MESSAGE),

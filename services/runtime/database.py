@@ -133,6 +133,12 @@ def tables_of(service: str) -> list[sa.Table]:
     ]
 
 
+def create(op: Any, *rows: type[Base]) -> None:
+    """In a migration: make the tables of these rows as they are declared. For the runtime's own tables."""
+    for row in rows:
+        Base.metadata.tables[row.__tablename__].create(op.get_bind())
+
+
 def append_only(op: Any, table: str) -> None:
     """In a migration: leave everyone but the owner only SELECT and INSERT on a table."""
     connection = op.get_bind()

@@ -11,8 +11,11 @@ from typing import Any
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
+from grpc import StatusCode as Code
 from grpc_status import rpc_status
 
+Violations = Sequence[tuple[str, str]]
+"""Pairs of a field and what is wrong with it."""
 _LONGEST_VALUE = 300
 _MOST_VIOLATIONS = 20
 
@@ -22,18 +25,13 @@ class Kind:
     """One cause of failure. Call it to get the exception: `raise BALANCE_TOO_LOW(needs=..., available=...)`."""
 
     reason: str
-    code: grpc.StatusCode
+    code: Code
     text: str
     domain: str = ""
     """Empty for the kinds of the runtime: the server that answers puts its own domain."""
 
     def __call__(
-        self,
-        *,
-        field: str = "",
-        retry_after: float | None = None,
-        violations: Sequence[tuple[str, str]] = (),
-        **metadata: object,
+        self, *, field: str = "", retry_after: float | None = None, violations: Violations = (), **metadata: object
     ) -> "Failure":
         """Make the exception. `field` adds a BadRequest violation, `retry_after` (seconds) a RetryInfo.
 
@@ -48,18 +46,14 @@ class Kind:
         faults = list(violations[:_MOST_VIOLATIONS])
         if field and not faults:
             faults = [(field, self.text.format_map(values))]
-        return Failure(self, values, tuple(faults), retry_after)
+        return Failure(self, values, faults, retry_after)
 
 
 class Failure(Exception):
     """A refusal with a documented reason. `kind`, `metadata`, `violations` and `retry_after` say all there is."""
 
     def __init__(
-        self,
-        kind: Kind,
-        metadata: Mapping[str, str],
-        violations: tuple[tuple[str, str], ...] = (),
-        retry_after: float | None = None,
+        self, kind: Kind, metadata: Mapping[str, str], violations: Violations, retry_after: float | None
     ) -> None:
         super().__init__(kind.text.format_map(dict(metadata)))
         self.kind = kind
@@ -81,7 +75,7 @@ class Catalog:
         self.reasons = frozenset(reasons.keys())
         self.kinds: dict[str, Kind] = {}
 
-    def __call__(self, reason: str, code: grpc.StatusCode, text: str) -> Kind:
+    def __call__(self, reason: str, code: Code, text: str) -> Kind:
         """Declare a kind. Raises ValueError at import for a reason that the contract does not have, or has twice."""
         if reason not in self.reasons or reason in self.kinds:
             raise ValueError(f"{reason} is not a new reason of {self.domain}")
@@ -89,9 +83,8 @@ class Catalog:
         return kind
 
 
-def catalog(domain: str, reasons: Any) -> Catalog:
-    """Open the catalog of a service: `KIND = catalog(errors.domain("billing"), ErrorReason)`; see Catalog."""
-    return Catalog(domain, reasons)
+catalog = Catalog
+"""Opens the catalog of a service: `kind = errors.catalog(errors.domain("billing"), ErrorReason)`."""
 
 
 def domain(name: str) -> str:
@@ -99,31 +92,20 @@ def domain(name: str) -> str:
     return f"{name}.filmgate"
 
 
-_Code = grpc.StatusCode
-FIELD_REQUIRED = Kind("FIELD_REQUIRED", _Code.INVALID_ARGUMENT, "{field} must be given.")
-FIELD_INVALID = Kind("FIELD_INVALID", _Code.INVALID_ARGUMENT, "{field} must {limit}.")
-NOT_FOUND = Kind("NOT_FOUND", _Code.NOT_FOUND, "There is no {resource}.")
-REQUEST_ID_REUSED = Kind(
-    "REQUEST_ID_REUSED",
-    _Code.INVALID_ARGUMENT,
-    "This idempotency key was used for another request in the last 24 hours. Take a new one.",
-)
-REQUEST_IN_PROGRESS = Kind(
-    "REQUEST_IN_PROGRESS", _Code.ABORTED, "The first request with this idempotency key is still running. Try again."
-)
-PAGE_TOKEN_MISMATCH = Kind(
-    "PAGE_TOKEN_MISMATCH", _Code.INVALID_ARGUMENT, "page_token belongs to a list with other arguments. Start again."
-)
-TOKEN_INVALID = Kind("TOKEN_INVALID", _Code.UNAUTHENTICATED, "The credential is missing or not valid here.")
-TOKEN_EXPIRED = Kind("TOKEN_EXPIRED", _Code.UNAUTHENTICATED, "The credential has expired.")
-SCOPE_MISSING = Kind("SCOPE_MISSING", _Code.PERMISSION_DENIED, "The credential lacks the scope {scope}.")
-PEER_NOT_ALLOWED = Kind("PEER_NOT_ALLOWED", _Code.PERMISSION_DENIED, "This peer may not call this method.")
-DEADLINE_TOO_SHORT = Kind(
-    "DEADLINE_TOO_SHORT", _Code.DEADLINE_EXCEEDED, "The time allowed is too short. Allow more and try again."
-)
-PEER_UNAVAILABLE = Kind("PEER_UNAVAILABLE", _Code.UNAVAILABLE, "The service cannot answer at the moment. Try again.")
-INTERNAL = Kind("INTERNAL", _Code.INTERNAL, "Something failed here. Name request {request_id} when you ask about it.")
-
+_BAD, _STRANGER, _FORBIDDEN = Code.INVALID_ARGUMENT, Code.UNAUTHENTICATED, Code.PERMISSION_DENIED
+FIELD_REQUIRED = Kind("FIELD_REQUIRED", _BAD, "{field} must be given.")
+FIELD_INVALID = Kind("FIELD_INVALID", _BAD, "{field} must {limit}.")
+NOT_FOUND = Kind("NOT_FOUND", Code.NOT_FOUND, "There is no {resource}.")
+REQUEST_ID_REUSED = Kind("REQUEST_ID_REUSED", _BAD, "This idempotency key stood for another request. Take a new one.")
+REQUEST_IN_PROGRESS = Kind("REQUEST_IN_PROGRESS", Code.ABORTED, "The first request with this id still runs. Try again.")
+PAGE_TOKEN_MISMATCH = Kind("PAGE_TOKEN_MISMATCH", _BAD, "page_token belongs to another list. Begin again without it.")
+TOKEN_INVALID = Kind("TOKEN_INVALID", _STRANGER, "The credential is missing or not valid here.")
+TOKEN_EXPIRED = Kind("TOKEN_EXPIRED", _STRANGER, "The credential has expired.")
+SCOPE_MISSING = Kind("SCOPE_MISSING", _FORBIDDEN, "The credential lacks the scope {scope}.")
+PEER_NOT_ALLOWED = Kind("PEER_NOT_ALLOWED", _FORBIDDEN, "This peer may not call this method.")
+DEADLINE_TOO_SHORT = Kind("DEADLINE_TOO_SHORT", Code.DEADLINE_EXCEEDED, "The time allowed is too short. Allow more.")
+PEER_UNAVAILABLE = Kind("PEER_UNAVAILABLE", Code.UNAVAILABLE, "The service cannot answer at the moment. Try again.")
+INTERNAL = Kind("INTERNAL", Code.INTERNAL, "Something failed here. Name request {request_id} when you ask about it.")
 COMMON = {kind.reason: kind for kind in list(globals().values()) if isinstance(kind, Kind)}
 """The kinds that the runtime raises itself; the ErrorReason enum of every service holds their names."""
 
@@ -151,7 +133,7 @@ def to_status(failure: Failure, own_domain: str, request_id: str) -> status_pb2.
 class RemoteFailure:
     """What a callee refused with. `reason` is empty when it was no failure of the suite (no such peer, deadline)."""
 
-    code: grpc.StatusCode
+    code: Code
     reason: str = ""
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     retry_after: float | None = None

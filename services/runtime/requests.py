@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped
 from filmgate.privacy.v1.elements_pb2 import Element
 from services.runtime import errors
 from services.runtime.clock import SystemClock
-from services.runtime.database import Base, Time, column
+from services.runtime.database import Base, Time, column, create
 
 KEPT = datetime.timedelta(hours=24)
 M = TypeVar("M", bound=Message)
@@ -37,16 +37,7 @@ class StoredRequest(Base):
 
 def create_tables(op: Any) -> None:
     """In a service's first migration: make the table `requests`."""
-    op.create_table(
-        "requests",
-        sa.Column("scope", sa.Text, primary_key=True),
-        sa.Column("method", sa.Text, primary_key=True),
-        sa.Column("request_id", sa.Text, primary_key=True),
-        sa.Column("fingerprint", sa.LargeBinary, nullable=False),
-        sa.Column("answer", sa.LargeBinary),
-        sa.Column("create_time", Time, nullable=False),
-    )
-    op.create_index("ix_requests_create_time", "requests", ["create_time"])
+    create(op, StoredRequest)
 
 
 async def begin(  # noqa: PLR0917  what identifies a request, in its order

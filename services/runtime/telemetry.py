@@ -15,7 +15,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -25,36 +25,9 @@ from services.runtime import caller, subject
 
 HIDDEN = "[hidden]"
 OPERATIONAL = frozenset(
-    {
-        "address",
-        "attempt",
-        "audience",
-        "code",
-        "count",
-        "domain",
-        "error",
-        "failed",
-        "frames",
-        "grade",
-        "job",
-        "kid",
-        "kind",
-    }
-    | {"level", "limit", "method", "milliseconds", "model", "outcome", "peer", "port", "priority", "process", "profile"}
-    | {
-        "reason",
-        "removed",
-        "revision",
-        "seconds",
-        "service",
-        "size_bytes",
-        "slots",
-        "stage",
-        "state",
-        "status",
-        "table",
-    }
-    | {"version", "worker"}
+    """address attempt audience code count domain error failed frames grade job kid kind level limit method milliseconds
+    model outcome peer port priority process profile reason removed revision seconds service size_bytes slots stage
+    state status table version worker""".split()  # noqa: SIM905  a list of one word a line would say no more
 )
 """Keys whose values are about the service and never about a person."""
 _LONGEST = 200
@@ -64,12 +37,11 @@ _process = ""
 _out = logging.getLogger("filmgate")
 
 
-class Value:
+class Value(NamedTuple):
     """A value with the element that says whether a log may hold it."""
 
-    def __init__(self, element: int, value: object) -> None:
-        self.element = element
-        self.value = value
+    element: int
+    value: object
 
 
 def of(element: int, value: object) -> Value:
@@ -115,9 +87,8 @@ class Logger:
         _out.log(level, "%s", json.dumps(line, ensure_ascii=False))
 
 
-def logger(name: str) -> Logger:
-    """Answer the logger of a module: `log = telemetry.logger(__name__)`."""
-    return Logger(name)
+logger = Logger
+"""Makes the logger of a module: `log = telemetry.logger(__name__)`."""
 
 
 def configure(process: str, level: str = "INFO", hash_key: bytes | None = None, stream: TextIO | None = None) -> None:
@@ -141,14 +112,9 @@ def configure(process: str, level: str = "INFO", hash_key: bytes | None = None, 
 class _Foreign(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fault = record.exc_info[1] if record.exc_info else None
-        line = {
-            "level": record.levelname.lower(),
-            "process": _process,
-            "logger": record.name,
-            "event": "library_message",
-        }
+        line = {"level": record.levelname.lower(), "process": _process, "logger": record.name, "event": "library"}
         place = {"error": type(fault).__name__, "frames": _frames(fault)} if fault else {}
-        return json.dumps({**line, "line": f"{record.module}:{record.lineno}", **place})
+        return json.dumps({**line, **place})
 
 
 def redact(message: Message) -> dict[str, object]:
@@ -227,12 +193,7 @@ def count(name: str, value: float = 1.0, **labels: str) -> None:
     cell[1] += value
 
 
-def gauge(name: str, value: float, **labels: str) -> None:
-    """Set a measure to what it is now."""
-    _counts[name, tuple(sorted(labels.items()))] = [1, value]
-
-
 def metrics() -> Iterator[tuple[str, dict[str, str], float, float]]:
-    """Yield (name, labels, times counted, sum) of all counts and gauges of this process."""
+    """Yield (name, labels, times counted, sum) of all that this process counted."""
     for (name, labels), (times, total) in sorted(_counts.items()):
         yield name, dict(labels), times, total
