@@ -58,7 +58,6 @@ class JobRow(Base):
         sa.Index("jobs_due", "due_time", postgresql_where=sa.text("state IN ('WAITING', 'RUNNING')")),
         sa.Index("jobs_ended", "end_time", postgresql_where=sa.text("end_time IS NOT NULL")),
         sa.Index("jobs_open", "kind", "create_time", postgresql_where=sa.text("end_time IS NULL")),
-        {"postgresql_with": {"autovacuum_vacuum_scale_factor": 0.02}},  # a queue is dead rows for the most part
     )
 
 
