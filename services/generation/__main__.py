@@ -91,6 +91,15 @@ async def media(settings: MediaSettings) -> None:
     )
 
 
+def _work() -> None:
+    """Run the worker, whose Triton client the other processes need not load."""
+    from services.generation.worker import config, main  # noqa: PLC0415
+
+    settings = from_env(config.WorkerSettings)
+    telemetry.configure(settings.name, settings.log_level)
+    asyncio.run(main.work(settings))
+
+
 def main(arguments: list[str]) -> int:
     """Run the command that is named; ends with 2 for another."""
     if arguments == ["serve"]:
@@ -102,9 +111,7 @@ def main(arguments: list[str]) -> int:
         telemetry.configure(settings.name, settings.log_level)
         asyncio.run(media(settings))
     elif arguments == ["work"]:
-        from services.generation.worker.main import run  # noqa: PLC0415  the other processes need no Triton client
-
-        run()
+        _work()
     elif arguments == ["migrate"]:
         asyncio.run(migrate(from_env(GenerationSettings).owner_database_url, "generation"))
     else:
