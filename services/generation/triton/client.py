@@ -1,7 +1,7 @@
 """Runs one job on a model over Triton's stream, by the contract: events and pieces come as they are made."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,9 +96,28 @@ async def revive(server: InferenceServerClient, name: str, *, seconds: float) ->
         raise ModelUnavailable(f"The model {name} cannot be loaded again.") from fault
 
 
+async def restore(server: InferenceServerClient, name: str, *, seconds: float) -> bool:
+    """Has the server load a model that was loaded once and is not now: who unloaded it may have died in between.
+
+    Answers whether it did; False for a server that cannot be reached, and for a model that it never had or is loading.
+    Raises ModelUnavailable.
+    """
+    try:
+        index = await server.get_model_repository_index(client_timeout=ASKING_SECONDS)
+    except (InferenceServerException, grpc.RpcError):
+        return False
+    if not any(model.name == name and model.state == "UNAVAILABLE" for model in index.models):
+        return False
+    try:
+        await server.load_model(name, client_timeout=seconds)
+    except (InferenceServerException, grpc.RpcError) as fault:
+        raise ModelUnavailable(f"The model {name} cannot be loaded again.") from fault
+    return True
+
+
 async def run(
     server: InferenceServerClient, model: str, job: Job, image: bytes = b"", *, seconds: float
-) -> AsyncIterator[Step]:
+) -> AsyncGenerator[Step, None]:
     """Yields the steps of one job until the final one; at most `seconds` long.
 
     Leaving early cancels the job, which the model honours at its next frame; use it under `contextlib.aclosing`.

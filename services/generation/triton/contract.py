@@ -92,6 +92,8 @@ class Event:
             event = cls(str(told["stage"]), float(told["progress_percent"]), int(told["offset"]))
         except (KeyError, TypeError) as fault:
             raise ValueError("EVENT lacks a field") from fault
+        if event.stage not in (GENERATING, ENCODING):
+            raise ValueError("EVENT's stage is not in the contract")
         if not 0 <= event.progress_percent <= 100:
             raise ValueError("EVENT's progress is no percentage")
         return event

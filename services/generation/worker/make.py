@@ -1,10 +1,10 @@
 """The job `generate`: makes one video under a lease, and publishes it by the one conditional UPDATE of Tx 3."""
 
+import contextlib
 import dataclasses
 import datetime
-import tempfile
-import time
 from pathlib import Path
+from typing import NoReturn
 
 import obstore
 from obstore.store import ObjectStore
@@ -18,24 +18,29 @@ from services.generation.files.domain import Made
 from services.generation.labels.mark import FilmUnreadable
 from services.generation.labels.readback import LabelMissing
 from services.generation.triton import client as triton
-from services.generation.triton.contract import Event, JobRefused
+from services.generation.triton.contract import Job as ModelJob
+from services.generation.triton.contract import JobRefused
+from services.generation.videos import domain
 from services.generation.videos import store as videos
 from services.generation.videos.tables import VideoRow
-from services.generation.worker import film
+from services.generation.worker import film, scratch
+from services.generation.worker.meter import Ended, Meter, unless
 from services.runtime import telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.errors import Failure
-from services.runtime.jobs import Job, Later, LeaseLost, finish
+from services.runtime.jobs import Job, Later, finish
 from services.runtime.profile import Profile
 
 UNAVAILABLE_PAUSE_SECONDS = 0.5
-PROGRESS_SECONDS = 1.0
 REVIVE_SECONDS = 60.0
-# The model's share of the bar; the rest is labelling and publishing.
-GENERATED_PERCENT = 90
 LABELLING_PERCENT, PUBLISHING_PERCENT = 93, 96
+SUCCEEDED, BROKEN = "SUCCEEDED", "INFRASTRUCTURE_ERROR"
 log = telemetry.logger(__name__)
+
+
+class OutputSwept(Exception):
+    """The row of an output was swept before it was published."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,59 +62,69 @@ class Maker:
         A model that refuses the job, or a film whose labels cannot be read back, ends the video; a model that broke
         off is tried again until the job's attempts are used up (`give_up`), in a new process if its own has died.
         """
-        video = await self._begin(job)
-        if video is None:
-            return
-        with tempfile.TemporaryDirectory(prefix="filmgate-") as folder:
+        with contextlib.suppress(Ended), scratch.folder() as folder:
+            video = await self._begin(job)
             try:
-                path, made = await self._film(job, video, Path(folder))
-            except _Ended:
-                return
-            except triton.ModelGone as gone:
-                if gone.dead:
-                    await triton.revive(self.server, video.model, seconds=REVIVE_SECONDS)
-                raise
-            except JobRefused as refused:
-                log.error("job_refused_by_model", reason=refused.reason)
-                await self._fail(job, video, errors.GENERATION_FAILED(attempts=job.tries))
-                return
-            except (LabelMissing, FilmUnreadable) as fault:
-                log.fault("label_failed", fault)
-                await self._fail(job, video, errors.LABEL_FAILED())
-                return
-            await self._publish(job, video, path, made)
+                path, made = await unless(job.cancelled, self._film(job, video, folder))
+            except (JobRefused, LabelMissing, FilmUnreadable) as fault:
+                log.fault("video_failed", fault, reason=getattr(fault, "reason", ""))
+                await self._fail(job, video, _error(job, fault))
+            else:
+                await self._publish(job, video, path, made)
 
     async def give_up(self, session: AsyncSession, job: Job) -> None:
-        """End the video of a job whose attempts are used up, in the transaction that makes the job DEAD."""
-        error = errors.GENERATION_FAILED(attempts=job.tries)
-        outcome, now = "INFRASTRUCTURE_ERROR", self.clock.now()
-        await videos.end(session, job.payload["video"], "FAILED", outcome, now=now, error=error)
+        """End the video of a job that cannot succeed any more, in the transaction that ends the job."""
+        now, error = self.clock.now(), errors.GENERATION_FAILED(attempts=_attempts(job))
+        await videos.end(session, job.payload["video"], "FAILED", BROKEN, now=now, error=error)
 
-    async def _begin(self, job: Job) -> VideoRow | None:
-        """Tell whether the model can run before the video is shown as RUNNING. Raises Later while it cannot."""
+    async def _begin(self, job: Job) -> VideoRow:
+        """Tell whether the model can run before the video is shown as RUNNING. Raises Later while it cannot, Ended."""
         async with self.database.transaction() as session:
             waiting = await videos.get(session, job.payload["video"])
-        if waiting is None:
-            return None
+        if waiting is None or waiting.end_time:
+            raise Ended
+        if waiting.start_time and self.clock.now() - waiting.start_time > domain.LONGEST_RUN:
+            await self._overdue(job)
         try:
             await triton.describe(self.server, waiting.model)
         except triton.ModelUnavailable as fault:
             raise Later(UNAVAILABLE_PAUSE_SECONDS) from fault
         async with self.database.transaction() as session:
-            return await videos.start(session, waiting.id, self.clock.now(), job.attempt)
+            started = await videos.start(session, waiting.id, self.clock.now(), job.attempt)
+        if started is None:
+            raise Ended
+        return started
+
+    async def _overdue(self, job: Job) -> NoReturn:
+        """End a video that was begun so long ago that its model will hardly come back. Raises Ended."""
+        async with self.database.transaction() as session:
+            await self.give_up(session, job)
+            await finish(session, job)
+        raise Ended
 
     async def _film(self, job: Job, video: VideoRow, folder: Path) -> tuple[Path, Made]:
         raw, published = folder / "raw.mp4", folder / "published.mp4"
         label = film.visible_label(self.profile.labels, self.profile.place.locale, video.duration_seconds)
         wanted = film.job_of(video, label)
-        meter = _Meter(self.database, video.id, job.attempt)
-        image = await self._image(video)
-        seconds = self.run_seconds
-        await film.stream(self.server, video.model, wanted, image=image, target=raw, told=meter.told, seconds=seconds)
+        meter = Meter(self.database, self.clock, video.id, job.attempt)
+        await self._run(video, wanted, raw, meter)
         await meter.write(LABELLING_PERCENT, "LABELLING")
         made = await film.label(raw, published, wanted, self.provider_code)
         await meter.write(PUBLISHING_PERCENT, "PUBLISHING")
         return published, made
+
+    async def _run(self, video: VideoRow, wanted: ModelJob, target: Path, meter: Meter) -> None:
+        """Have the model write its film to `target`. Raises Later when it was gone before it began."""
+        image = await self._image(video)
+        server, told, seconds = self.server, meter.told, self.run_seconds
+        try:
+            await film.stream(server, video.model, wanted, image=image, target=target, told=told, seconds=seconds)
+        except triton.ModelUnavailable as fault:
+            raise Later(UNAVAILABLE_PAUSE_SECONDS) from fault
+        except triton.ModelGone as gone:
+            if gone.dead:
+                await triton.revive(server, video.model, seconds=REVIVE_SECONDS)
+            raise
 
     async def _image(self, video: VideoRow) -> bytes:
         """Read the first frame: the copy that the upload made of it, upright and without metadata."""
@@ -127,16 +142,15 @@ class Maker:
         async with self.database.transaction() as session:
             staged = await files.stage_output(session, video, self.clock.now())
         await obstore.put_async(self.objects, staged.object, path)
-        now = self.clock.now()
-        kept = now + datetime.timedelta(days=self.profile.retention.output_days)
+        kept = self.clock.now() + datetime.timedelta(days=self.profile.retention.output_days)
         async with self.database.transaction() as session:
             if not await files.publish_output(session, staged.id, made, kept):
-                raise LeaseLost(job.id)
-            await self._end(session, job, video, "SUCCEEDED", "SUCCEEDED", output=staged.id)
+                raise OutputSwept(staged.id)
+            await self._end(session, job, video, SUCCEEDED, SUCCEEDED, output=staged.id)
 
     async def _fail(self, job: Job, video: VideoRow, error: Failure) -> None:
         async with self.database.transaction() as session:
-            await self._end(session, job, video, "FAILED", "INFRASTRUCTURE_ERROR", error=error)
+            await self._end(session, job, video, "FAILED", BROKEN, error=error)
 
     async def _end(
         self,
@@ -149,32 +163,23 @@ class Maker:
         output: str | None = None,
         error: Failure | None = None,
     ) -> None:
-        """Tx 3: the video before its job, as everyone locks them. Raises LeaseLost when the video is no longer ours."""
-        now, own = self.clock.now(), {"attempt": job.attempt, "output": output, "error": error}
-        if not await videos.end(session, video.id, state, outcome, now=now, **own):
-            raise LeaseLost(job.id)
+        """Tx 3: the video before its job, as everyone locks them. Raises Ended, which rolls back, when it was not ours
+        any more, LeaseLost when the job was not."""
+        now, attempt = self.clock.now(), job.attempt
+        if not await videos.end(
+            session, video.id, state, outcome, now=now, attempt=attempt, output=output, error=error
+        ):
+            raise Ended
         await finish(session, job)
 
 
-class _Ended(Exception):
-    """The video was ended or taken over elsewhere: nothing is left to do for it."""
+def _error(job: Job, fault: Exception) -> Failure:
+    """Answer what the owner is told of a fault that another try would meet again."""
+    if isinstance(fault, JobRefused):
+        return errors.GENERATION_FAILED(attempts=_attempts(job))
+    return errors.LABEL_FAILED()
 
 
-class _Meter:
-    """Writes a video's progress, at most once a second within a stage; learns by it that the video was ended."""
-
-    def __init__(self, database: Database, video: str, attempt: int) -> None:
-        self._database, self._video, self._attempt = database, video, attempt
-        self._stage, self._next = "", 0.0
-
-    async def told(self, event: Event) -> None:
-        """Take an event of the model. Raises _Ended when the video is no longer ours."""
-        if event.stage != self._stage or time.monotonic() >= self._next:
-            await self.write(int(event.progress_percent * GENERATED_PERCENT / 100), event.stage)
-
-    async def write(self, percent: int, stage: str) -> None:
-        """Write progress now. Raises _Ended when the video is no longer ours."""
-        self._stage, self._next = stage, time.monotonic() + PROGRESS_SECONDS
-        async with self._database.transaction() as session:
-            if not await videos.progress(session, self._video, percent, stage, self._attempt):
-                raise _Ended
+def _attempts(job: Job) -> int:
+    """Answer how often the model was tried; a claim beyond the last attempt only gives up."""
+    return min(job.tries, job.max_attempts or job.tries)

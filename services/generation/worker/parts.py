@@ -14,6 +14,7 @@ from services.runtime.database import Database
 from services.runtime.runner import Runner
 
 WAIT_SECONDS = 0.2
+LOAD_SECONDS = 60.0
 log = telemetry.logger(__name__)
 
 
@@ -27,12 +28,12 @@ class Slots:
 
     async def run(self) -> None:
         """Wait for the first model, then work until drained."""
-        while not self._draining.is_set():
-            if slots := await self._instances():
-                self._runner = self._make(slots)
-                await self._runner.run()
+        while not (slots := await self._instances()):
+            if await _set_within(self._draining, WAIT_SECONDS):
                 return
-            await asyncio.sleep(WAIT_SECONDS)
+        if not self._draining.is_set():
+            self._runner = self._make(slots)
+            await self._runner.run()
 
     async def drain(self, seconds: float) -> None:
         """Claim nothing more; hand back what does not end within so many seconds."""
@@ -57,8 +58,8 @@ class Every:
             try:
                 await self._act()
             except Exception as fault:  # noqa: BLE001  what recurs outlives whatever one turn meets
-                log.fault("turn_failed", fault, job=self._name)
-            await _either(self._draining, self._seconds)
+                log.fault("turn_failed", fault, kind=self._name)
+            await _set_within(self._draining, self._seconds)
 
     async def drain(self, seconds: float) -> None:
         """Stop after the present turn."""
@@ -73,7 +74,7 @@ class Reports:
     ) -> None:
         self._database, self._server, self._offered = database, server, offered
         self._worker, self._clock = worker, clock
-        self._draining = asyncio.Event()
+        self._draining, self._writing = asyncio.Event(), asyncio.Lock()
         self._proven = False
 
     async def run(self) -> None:
@@ -83,26 +84,36 @@ class Reports:
                 await self.report()
             except Exception as fault:  # noqa: BLE001  the next report may reach the database
                 log.fault("report_failed", fault)
-            await _either(self._draining, REPORT_SECONDS if self._proven else WAIT_SECONDS)
+            await _set_within(self._draining, REPORT_SECONDS if self._proven else WAIT_SECONDS)
 
     async def report(self) -> None:
-        """Report once."""
+        """Report once; nothing after the goodbye."""
         slots = {model: await ready_slots(self._server, model) for model in self._offered}
-        async with self._database.transaction() as session:
-            for model, ready in slots.items():
-                await models.report(session, model, self._worker, ready, self._clock.now())
+        async with self._writing:
+            if self._draining.is_set():
+                return
+            async with self._database.transaction() as session:
+                for model, ready in slots.items():
+                    await models.report(session, model, self._worker, ready, self._clock.now())
         self._proven = self._proven or any(slots.values())
 
     async def drain(self, seconds: float) -> None:
         """Forget this worker's reports: a drained worker is not one that may come back soon."""
         self._draining.set()
-        async with self._database.transaction() as session:
+        async with self._writing, self._database.transaction() as session:
             await models.retire(session, self._worker)
 
     async def proven(self) -> None:
         """Raise RuntimeError until a model was loaded once: the worker's readiness."""
         if not self._proven:
             raise RuntimeError("no model has been loaded yet")
+
+
+async def restore(server: InferenceServerClient, offered: Sequence[str]) -> None:
+    """Load the models that were unloaded by a worker that was killed before it loaded them again."""
+    for model in offered:
+        if not await ready_slots(server, model):
+            await triton.restore(server, model, seconds=LOAD_SECONDS)
 
 
 async def ready_slots(server: InferenceServerClient, model: str) -> int:
@@ -113,8 +124,8 @@ async def ready_slots(server: InferenceServerClient, model: str) -> int:
         return 0
 
 
-async def _either(event: asyncio.Event, seconds: float) -> None:
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        return await asyncio.wait_for(event.wait(), seconds)
     except TimeoutError:
-        return
+        return False

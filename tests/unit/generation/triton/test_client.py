@@ -53,6 +53,19 @@ async def test_a_killed_model_is_gone_and_can_be_revived(fresh_triton):
     await connected.close()
 
 
+async def test_a_model_that_was_unloaded_and_not_loaded_again_is_restored(fresh_triton):
+    connected = client.connect(fresh_triton.address)
+    assert not await client.restore(connected, "animatic", seconds=30), "it is loaded"
+    assert not await client.restore(connected, "wan", seconds=30), "the server has no such model"
+    await connected.unload_model("animatic")
+    with pytest.raises(ModelUnavailable):
+        await client.describe(connected, "animatic")
+    while not await client.restore(connected, "animatic", seconds=30):
+        await asyncio.sleep(0.01)  # it is being unloaded
+    assert (await made(connected, SMALL))[0]
+    await connected.close()
+
+
 async def test_a_killed_server_is_gone_then_unavailable_then_back(fresh_triton):
     connected = client.connect(fresh_triton.address)
     with pytest.raises(ModelGone) as gone:

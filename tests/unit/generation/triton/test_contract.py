@@ -115,7 +115,14 @@ def test_a_refusal_is_found_inside_tritons_words():
     assert (read.reason, read.field, read.message) == ("FIELD_INVALID", "width", "It must be even.")
 
 
-@pytest.mark.parametrize("data", [b"", b"1", b"{}", b'{"stage": "X", "progress_percent": 101, "offset": 0}'])
+NO_EVENTS = [
+    b"", b"1", b"{}",
+    b'{"stage": "GENERATING", "progress_percent": 101, "offset": 0}',
+    b'{"stage": "RESTING", "progress_percent": 50, "offset": 0}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", NO_EVENTS)
 def test_what_is_no_event_is_refused(data):
     with pytest.raises(ValueError, match=r"."):
         Event.of_bytes(data)

@@ -1,4 +1,4 @@
-"""The real Triton for this room's tests."""
+"""The real Triton for the rooms of generation that need one."""
 
 import pytest
 

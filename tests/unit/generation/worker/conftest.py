@@ -1,0 +1,54 @@
+"""The studio of this room's tests."""
+
+import contextlib
+
+import pytest
+
+from services.generation.files.objects import open_store
+from services.generation.triton import client
+from services.runtime import profile
+from tests.unit.generation.worker.studio import Studio
+
+
+@pytest.fixture
+def open_studio(postgres, clock, tmp_path):
+    """Opens a studio at the Triton of an address."""
+
+    @contextlib.asynccontextmanager
+    async def opened(address):
+        server = client.connect(address)
+        try:
+            async with postgres.database("generation") as database:
+                objects = open_store(str(tmp_path / "objects"))
+                yield Studio(database, clock, server, objects, profile.load("default"))
+        finally:
+            await server.close()
+
+    return opened
+
+
+@pytest.fixture
+async def studio(open_studio, triton_server):
+    """A studio with the shared Triton."""
+    async with open_studio(triton_server.address) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def fresh_studio(open_studio, fresh_triton):
+    """A studio with a Triton of the test's own, to be harmed."""
+    async with open_studio(fresh_triton.address) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def lone_studio(open_studio):
+    """A studio without a Triton."""
+    async with open_studio("127.0.0.1:9") as opened:
+        yield opened
+
+
+@pytest.fixture
+def studio_rules():
+    """The rules of the default profile."""
+    return profile.load("default")

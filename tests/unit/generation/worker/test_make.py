@@ -1,0 +1,140 @@
+"""From a queued video to a published one: what is written, when, and in which transaction."""
+
+import datetime
+import json
+
+import pytest
+import sqlalchemy as sa
+
+from services.generation.labels import aigc, readback
+from services.generation.triton.contract import ENCODING, GENERATING, Event
+from services.generation.videos import store as videos
+from services.generation.worker import film
+from services.generation.worker.meter import Ended, Meter
+from services.runtime.database import Database
+from tests.support.films import PROVIDER
+from tests.unit.generation.worker.studio import SMALL, sha256
+
+
+@pytest.mark.promise("SILICON-U4.3b")
+async def test_a_queued_video_is_made_labelled_and_published(studio, tmp_path):
+    video_id = await studio.order()
+    assert await studio.runner().run_due() == 1
+    video = await studio.video(video_id)
+    [file] = await studio.outputs(video_id)
+    assert (video.state, video.outcome, video.settlement) == ("SUCCEEDED", "SUCCEEDED", "PENDING")
+    assert (video.progress_percent, video.stage, video.attempt, video.output) == (100, "", 1, file.id)
+    assert (video.start_time, video.end_time) == (studio.clock.now(), studio.clock.now())
+    assert (file.state, file.width, file.height, file.frame_rate) == ("READY", 320, 180, 12)
+    assert file.expire_time == video.expire_time == studio.clock.now() + datetime.timedelta(days=1)
+    content = await studio.content(file)
+    assert (file.size_bytes, file.sha256) == (len(content), sha256(content))
+    assert (await studio.job(videos.GENERATE, video_id)).state == "DONE"
+    assert (await studio.job(videos.SETTLE, video_id)).state == "QUEUED"
+    assert (await studio.job(videos.START_DEADLINE, video_id)).state == "CANCELLED"
+
+    (tmp_path / "film.mp4").write_bytes(content)
+    report = readback.read(tmp_path / "film.mp4", film.visible_label(studio.rules.labels, "zh", 1))
+    assert report.visible
+    assert report.visible_seconds == file.visible_seconds == 1
+    assert report.visible_ink_percent == pytest.approx(file.visible_ink_percent, abs=0.01)
+    assert file.visible_ink_percent >= 5
+    assert json.loads(file.aigc) == report.aigc
+    assert aigc.of_text(file.aigc).content_producer == PROVIDER
+
+
+async def test_a_picture_becomes_a_video(studio):
+    picture = await studio.picture()
+    from_picture, from_words = await studio.order(image=picture), await studio.order()
+    await studio.runner().run_due()
+    [file], [other] = await studio.outputs(from_picture), await studio.outputs(from_words)
+    assert (await studio.video(from_picture)).state == "SUCCEEDED"
+    assert file.sha256 != other.sha256
+
+
+async def test_the_end_of_the_job_and_of_the_video_are_one_transaction(studio):
+    """The rows that the transaction wrote bear its number, and it is one."""
+    video_id = await studio.order()
+    await studio.runner().run_due()
+    numbers = set()
+    async with studio.database.transaction() as session:
+        for table, where in (
+            ("videos", f"id = '{video_id}'"),
+            ("files", f"video = '{video_id}'"),
+            ("jobs", f"key IN ('generate:{video_id}', 'settle:{video_id}')"),
+        ):
+            query = f"SELECT xmin::text FROM {table} WHERE {where}"  # noqa: S608  names of the test
+            numbers |= set((await session.execute(sa.text(query))).scalars())
+    assert len(numbers) == 1
+
+
+async def test_while_the_clock_stands_each_stage_is_written_once(studio):
+    video_id = await studio.order()
+    queued = (await studio.video(video_id)).sequence
+    await studio.runner().run_due()
+    # RUNNING; GENERATING, ENCODING, LABELLING, PUBLISHING; SUCCEEDED
+    assert (await studio.video(video_id)).sequence == queued + 6
+
+
+async def started(studio, attempt=1):
+    video_id = await studio.order()
+    async with studio.database.transaction() as session:
+        assert await videos.start(session, video_id, studio.clock.now(), attempt)
+    return video_id, Meter(studio.database, studio.clock, video_id, attempt)
+
+
+async def test_progress_never_falls_and_is_written_at_most_once_a_second(studio):
+    video_id, meter = await started(studio)
+    written = []
+    for seconds, stage, percent in (
+        (0, GENERATING, 10), (0.5, GENERATING, 20), (0.49, GENERATING, 30), (0.01, GENERATING, 40),
+        (1, GENERATING, 20), (0, ENCODING, 100), (0.9, ENCODING, 100), (-3600, ENCODING, 100), (0.1, ENCODING, 100),
+    ):  # fmt: skip
+        studio.clock.advance(seconds)
+        before = (await studio.video(video_id)).sequence
+        await meter.told(Event(stage, percent, 0))
+        video = await studio.video(video_id)
+        written.append((video.sequence - before, video.progress_percent, video.stage))
+    assert written == [
+        (1, 9, GENERATING), (0, 9, GENERATING), (0, 9, GENERATING), (1, 36, GENERATING),
+        (1, 36, GENERATING), (1, 90, ENCODING), (0, 90, ENCODING), (1, 90, ENCODING), (0, 90, ENCODING),
+    ]  # fmt: skip
+
+
+async def test_progress_of_an_attempt_that_was_taken_over_is_not_written(studio):
+    video_id, meter = await started(studio)
+    async with studio.database.transaction() as session:
+        assert await videos.start(session, video_id, studio.clock.now(), 2)
+    with pytest.raises(Ended):
+        await meter.write(50, GENERATING)
+    assert (await studio.video(video_id)).progress_percent == 0
+
+
+async def test_a_database_that_does_not_answer_stops_no_model(studio):
+    nowhere = Database("postgresql+asyncpg://nobody@/nothing?host=/nowhere")
+    meter = Meter(nowhere, studio.clock, "vid_1", 1)
+    await meter.told(Event(GENERATING, 50, 0))
+    await nowhere.close()
+
+
+def test_the_label_speaks_the_profile_s_language_and_lasts_as_it_says(studio_rules):
+    from dataclasses import replace
+
+    whole = studio_rules.labels
+    assert film.visible_label(whole, "zh", 5).text == "AI生成"
+    assert film.visible_label(whole, "en", 5).text == "AI-generated"
+    assert film.visible_label(whole, "zh", 5).seconds == 5
+    assert film.visible_label(replace(whole, seconds=2.5), "zh", 5).seconds == 2.5
+    assert film.visible_label(replace(whole, seconds=2.5), "zh", 2).seconds == 2
+    assert film.visible_label(whole, "zh", 5).ink_percent == 5
+
+
+async def test_every_parameter_of_the_order_reaches_the_model(studio):
+    camera = {"horizontal": 1, "vertical": -2, "zoom": 3}
+    video = await studio.video(await studio.order(negative_prompt="rain", camera=camera, seed=2**32 - 1))
+    job = film.job_of(video, film.visible_label(studio.rules.labels, "zh", 1))
+    told = json.loads(job.to_bytes())
+    assert {name: told[name] for name in SMALL} == SMALL
+    assert (told["prompt"], told["negative_prompt"], told["seed"]) == ("a lighthouse at dusk", "rain", 2**32 - 1)
+    assert told["camera_control"] == camera
+    assert (told["video"], told["label"]["text"]) == (video.id, "AI生成")
