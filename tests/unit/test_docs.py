@@ -1,0 +1,45 @@
+"""What the docs name exists: files, functions, settings, and links between pages."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NAMED = re.compile(r"`((?:services|deploy|tests|protos)/[\w./-]+\.py):([\w.]+)`")
+PATH = re.compile(r"`((?:services|deploy|tests|protos|docs|profiles)/[\w./-]*)`")
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+
+
+def _defined(path: Path) -> set[str]:
+    """Every class and function of a file, methods as `Class.method`."""
+    names = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            methods = (inner for inner in node.body if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef))
+            names |= {f"{node.name}.{inner.name}" for inner in methods}
+    return names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_function_that_a_page_names_exists(page):
+    for file, name in NAMED.findall(page.read_text()):
+        assert (ROOT / file).is_file(), f"{page.name} names {file}"
+        assert name in _defined(ROOT / file), f"{page.name} names {name} in {file}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_and_link_of_a_page_exists(page):
+    text = page.read_text()
+    for path in [*PATH.findall(text), *(str((page.parent / link).relative_to(ROOT)) for link in LINK.findall(text))]:
+        assert (ROOT / path).exists() or "<" in path, f"{page.name} names {path}"
+
+
+def test_the_life_of_a_video_is_told_from_envoy_to_the_settled_film():
+    told = (ROOT / "docs/architecture.md").read_text()
+    for step in ("Authorization.Check", "Admission.begin", "Admission.accept", "Maker.generate", "VideoJobs.settle"):
+        assert step in told
