@@ -77,6 +77,11 @@ class Postgres:
         return self.url(ADMIN, "postgres")
 
     @property
+    def pid(self) -> int | None:
+        """The process number of the server, or None when it was not started."""
+        return self.process.pid if self.process else None
+
+    @property
     def alive(self) -> bool:
         """Whether the server runs; once `start` has returned, that it takes sessions."""
         return self.process is not None and self.process.poll() is None

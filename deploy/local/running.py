@@ -67,9 +67,10 @@ def _started(suite: Suite, lock: Lock, act: Callable[[Suite, Tell], int]) -> int
 
 def _note(suite: Suite) -> dict[str, Any]:
     """What other commands may know about the running suite."""
-    parts = {
-        name: {"pid": suite.process(name).pid, "restarts": suite.process(name).restarts} for name in suite.launched
-    }
+    running: dict[str, Any] = {name: suite.process(name) for name in suite.launched}
+    if suite.postgres.alive:
+        running = {"postgres": suite.postgres, **running}
+    parts = {name: {"pid": process.pid, "restarts": process.restarts} for name, process in running.items()}
     return {
         "url": suite.url,
         "outbox": str(suite.outbox),
