@@ -25,6 +25,7 @@ from services.runtime.sealed import Sealer
 from services.runtime.server import Room
 from tests.support import rpc
 from tests.support.clock import FakeClock
+from tests.support.database import Server
 
 PEPPER = b"p" * 32
 PHONE = "+8613800138000"
@@ -170,6 +171,14 @@ class AuditServer(audit_pb2_grpc.AuditServicer):
         policy = {"RecordEvent": SERVICE("auth"), "ListAuditEvents": STAFF("operator")}
         service = audit_pb2.DESCRIPTOR.services_by_name["Audit"]
         return Room(service, audit_pb2_grpc.add_AuditServicer_to_server, self, policy)
+
+
+def stop_database(postgres: Server, database: Database) -> None:
+    """End all connections to a database and let nobody connect again."""
+    name = database.engine.url.database
+    postgres.postgres.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    ended = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608  our own name
+    postgres.postgres.sql(ended)
 
 
 @contextlib.asynccontextmanager

@@ -6,8 +6,8 @@ The edge's transcoder drops unknown fields silently; on routes that cost money a
 import functools
 import importlib
 import json
-import pkgutil
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from google.api import annotations_pb2
@@ -33,9 +33,9 @@ _VERBS = ("get", "put", "post", "delete", "patch")
 
 def load() -> None:
     """Import every contract of the suite, so that each method's request type is known."""
-    for package in pkgutil.walk_packages(filmgate.__path__, "filmgate."):
-        if package.name.endswith("_pb2"):
-            importlib.import_module(package.name)
+    for root in map(Path, filmgate.__path__):
+        for path in root.rglob("*_pb2.py"):
+            importlib.import_module(".".join(["filmgate", *path.relative_to(root).with_suffix("").parts]))
 
 
 def check(method: str, raw: bytes) -> None:
@@ -48,9 +48,10 @@ def check(method: str, raw: bytes) -> None:
         return
     body = parse(raw)
     found = shape(method)
-    if found is not None:
-        message, hidden = found
-        _walk(body, message, "", hidden, DEEPEST)
+    if found is None:  # the edge knows a method that this process does not: nothing can be checked
+        raise errors.AUTHORISER_UNAVAILABLE(retry_after=1)
+    message, hidden = found
+    _walk(body, message, "", hidden, DEEPEST)
 
 
 def parse(raw: bytes) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def _walk(value: dict[str, Any], message: Descriptor, path: str, hidden: frozens
         dotted = f"{path}.{name}" if path else name
         field = fields.get(name)
         if field is None or (not path and field.name in hidden):
-            raise errors.UNKNOWN_FIELD(field=dotted)
+            raise errors.UNKNOWN_FIELD(field=dotted or '""')
         if field.name in seen:
             raise errors.BODY_INVALID(fault=f"{dotted} is there twice")
         seen.add(field.name)

@@ -85,7 +85,7 @@ def secret_file(folder: Path, name: str, content: bytes) -> bytes:
 
 def _read(secrets: Path) -> dict[str, Ed25519PrivateKey]:
     if not list(secrets.glob("signing_key*.pem")):
-        secret_file(secrets, "signing_key.pem", _new_key())
+        secret_file(secrets, "signing_key.pem", new_key())
     keys = {}
     for path in sorted(secrets.glob("signing_key*.pem")):
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
@@ -95,7 +95,8 @@ def _read(secrets: Path) -> dict[str, Ed25519PrivateKey]:
     return keys
 
 
-def _new_key() -> bytes:
+def new_key() -> bytes:
+    """Make a key as a PEM file holds it."""
     return Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -1,0 +1,515 @@
+"""What Envoy is answered, over real gRPC."""
+
+import asyncio
+import datetime
+import json
+
+import pytest
+import sqlalchemy as sa
+from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from filmgate.auth.v1 import accounts_pb2, keys_pb2, logins_pb2, standings_pb2
+from filmgate.auth.v1.accounts_pb2_grpc import AccountsStub
+from filmgate.auth.v1.keys_pb2_grpc import KeysStub
+from filmgate.auth.v1.standings_pb2_grpc import StandingsStub
+from services.auth.check.api import Authorization
+from services.auth.keys import domain
+from services.auth.keys.tables import Key
+from services.runtime.caller import Verifier
+from tests.support import auth as support
+from tests.support import rpc
+from tests.support.auth import ADDRESS, EMAIL, PHONE, promised
+
+GET = "filmgate.generation.v1.Videos/GetVideo"
+CREATE = "filmgate.generation.v1.Videos/CreateVideo"
+ACCEPT = "filmgate.privacy.v1.Policies/AcceptPolicy"
+
+
+class Refusal:
+    """A refusal as a client of the edge reads it."""
+
+    def __init__(self, answer: external_auth_pb2.CheckResponse) -> None:
+        denied = answer.denied_response
+        self.status = denied.status.code
+        self.headers = {row.header.key: row.header.value for row in denied.headers}
+        self.body = json.loads(denied.body)
+        self.info = self.body["details"][0]
+        self.reason, self.metadata = self.info["reason"], self.info["metadata"]
+        self.code = answer.status.code
+
+
+def request(credential: str = "", method: str = GET, body: bytes = b"", **fields) -> external_auth_pb2.CheckRequest:
+    """A request as Envoy makes it of a call."""
+    extensions = {"audience": "generation", "method": method, "gate": "CORE", "strictness": "STRICT"}
+    extensions |= {"timeout_seconds": "10"} | {key: value for key, value in fields.items() if key in _EXTENSIONS}
+    asked = external_auth_pb2.CheckRequest()
+    http = asked.attributes.request.http
+    http.method, http.path, http.raw_body = fields.get("verb", "GET"), "/v1/videos/vid_x", body
+    http.headers["x-request-id"] = "req-1"
+    if credential:
+        http.headers["authorization"] = fields.get("header", f"Bearer {credential}")
+    asked.attributes.context_extensions.update(extensions)
+    return asked
+
+
+_EXTENSIONS = ("audience", "gate", "strictness", "timeout_seconds")
+
+
+async def check(auth, *arguments, **fields) -> external_auth_pb2.CheckResponse:
+    stub = auth.stub(external_auth_pb2_grpc.AuthorizationStub)
+    return await stub.Check(request(*arguments, **fields))
+
+
+async def passes(auth, *arguments, **fields) -> str:
+    """Expect the call to pass; answers the caller token."""
+    answer = await check(auth, *arguments, **fields)
+    assert answer.status.code == 0, answer.denied_response.body
+    headers = {row.header.key: row.header.value for row in answer.ok_response.headers}
+    assert list(answer.ok_response.headers_to_remove) == ["authorization"]
+    return headers["x-filmgate-caller"]
+
+
+async def refused(auth, reason: str, *arguments, **fields) -> Refusal:
+    """Expect a refusal with a reason."""
+    answer = await check(auth, *arguments, **fields)
+    assert answer.status.code, "it passed"
+    found = Refusal(answer)
+    assert found.reason == reason, found.body
+    return found
+
+
+def at(moment: datetime.datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
+
+
+async def set_policy(auth, version: int = 1, seconds: float = 0) -> None:
+    effective = at(auth.clock.now() + datetime.timedelta(seconds=seconds))
+    await auth.stub(StandingsStub, "privacy").SetPolicyInForce(
+        standings_pb2.SetPolicyInForceRequest(
+            policy_kind="privacy", policy="pol_1", version=version, effective_time=effective
+        )
+    )
+
+
+async def accept(auth, account: str, version: int = 1) -> None:
+    await auth.stub(StandingsStub, "privacy").RecordAcceptance(
+        standings_pb2.RecordAcceptanceRequest(
+            account=account, policy_kind="privacy", version=version, receipt="rcp_1", accept_time=at(auth.clock.now())
+        )
+    )
+
+
+async def test_a_key_becomes_a_token_that_the_service_believes(auth):
+    person = await auth.register()
+    made = await auth.key(person, scopes=["video.read"])
+    token = await passes(auth, made.secret)
+    found = await Verifier(auth.keyring.public_keys, "generation", auth.clock).verify(token)
+    assert (found.organization, found.project, found.account) == (person.organization, person.project, person.account)
+    assert (found.key, found.session, found.scopes) == (made.id, "", frozenset({"video.read"}))
+    assert (found.presenter, found.request_id) == ("edge", "req-1")
+
+
+async def test_a_session_becomes_a_token_with_all_scopes(auth):
+    person = await auth.register()
+    token = await passes(auth, person.access)
+    found = await Verifier(auth.keyring.public_keys, "generation", auth.clock).verify(token)
+    assert (found.key, found.session, found.scopes) == ("", person.session, frozenset(domain.SCOPES))
+
+
+async def test_a_token_is_of_its_audience_and_lives_as_long_as_its_route(auth):
+    person = await auth.register()
+    short = await passes(auth, person.access)
+    long = await passes(auth, person.access, timeout_seconds="660")
+    other = await passes(auth, person.access, audience="billing")
+    assert len({short, long, other}) == 3
+    verifier = Verifier(auth.keyring.public_keys, "generation", auth.clock)
+    auth.clock.advance(29)
+    await verifier.verify(short)
+    auth.clock.advance(1)
+    async with rpc_failure("TOKEN_EXPIRED"):
+        await verifier.verify(short)
+    auth.clock.advance(639)
+    await verifier.verify(long)
+    async with rpc_failure("TOKEN_INVALID"):
+        await verifier.verify(other)
+
+
+def rpc_failure(reason: str):
+    import contextlib
+
+    from services.runtime.errors import Failure
+
+    @contextlib.asynccontextmanager
+    async def expecting():
+        with pytest.raises(Failure) as refusal:
+            yield
+        assert refusal.value.kind.reason == reason
+
+    return expecting()
+
+
+async def test_a_token_is_used_for_twenty_seconds(auth):
+    person = await auth.register()
+    first = await passes(auth, person.access)
+    auth.steady.now += 19.9
+    await auth.house.feed.catch_up(None)
+    assert await passes(auth, person.access) == first
+    auth.steady.now += 0.1
+    auth.clock.advance(20)
+    await auth.house.feed.catch_up(None)
+    assert await passes(auth, person.access) != first
+
+
+async def test_less_scope_is_a_new_token_at_once(auth):
+    person = await auth.register()
+    made = await auth.key(person)
+    first = await passes(auth, made.secret)
+    update = keys_pb2.UpdateKeyRequest(id=made.id, scopes=["video.read"])
+    await auth.keys.UpdateKey(update, metadata=person.metadata())
+    second = await passes(auth, made.secret)
+    assert second != first
+    found = await Verifier(auth.keyring.public_keys, "generation", auth.clock).verify(second)
+    assert found.scopes == frozenset({"video.read"})
+
+
+async def test_an_open_method_passes_without_a_token_whatever_is_sent(auth):
+    for credential in ("", "nonsense"):
+        answer = await check(auth, credential, gate="OPEN", audience="auth", method="filmgate.auth.v1.Logins/SendCode")
+        assert answer.status.code == 0
+        assert not answer.ok_response.headers
+        assert list(answer.ok_response.headers_to_remove) == ["x-filmgate-caller"]
+
+
+@promised(aicc="AICC-10.1b", nexa="NEXA-6.1", carry="CARRY-1.1c", kling="KLING-A2.1")
+async def test_a_missing_expired_or_revoked_credential_is_refused(auth):
+    person = await auth.register()
+    soon = at(auth.clock.now() + datetime.timedelta(seconds=60))
+    made, short = await auth.key(person), await auth.key(person, expire_time=soon)
+    missing = await refused(auth, "TOKEN_INVALID")
+    assert (missing.status, missing.code) == (401, 16)
+    assert missing.headers["www-authenticate"].startswith("Bearer")
+    await auth.keys.RevokeKey(keys_pb2.RevokeKeyRequest(id=made.id), metadata=person.metadata())
+    assert (await refused(auth, "KEY_REVOKED", made.secret)).status == 401
+    auth.clock.advance(59.999)
+    await passes(auth, short.secret)
+    auth.clock.advance(0.001)
+    await refused(auth, "KEY_EXPIRED", short.secret)
+    auth.clock.advance(840)
+    await refused(auth, "TOKEN_EXPIRED", person.access)
+
+
+@promised(aicc="AICC-1.1f", nexa="NEXA-1.1.1f", kling="KLING-P1.1.1b")
+async def test_public_pages_need_no_login_and_the_rest_does(auth):
+    prices = {"gate": "OPEN", "audience": "billing", "method": "filmgate.billing.v1.Prices/ListPrices"}
+    assert (await check(auth, **prices)).status.code == 0
+    for method in (GET, CREATE):
+        await refused(auth, "TOKEN_INVALID", method=method)
+    async with auth.database.transaction() as session:
+        for table in ("accounts", "sessions", "flows", "source_sends"):
+            assert await session.scalar(sa.text(f"SELECT count(*) FROM {table}")) == 0  # noqa: S608
+
+
+async def test_strangers_learn_nothing(auth):
+    made = await auth.key(await auth.register())
+    texts = set()
+    for secret in (domain.new_key(), made.secret[:-1] + "x", "fg_live_u_x", "sk-123", "fgs_" + "0" * 49, "x" * 5000):
+        found = await refused(auth, "KEY_UNKNOWN", secret)
+        texts.add(json.dumps(found.body))
+    assert len(texts) == 1
+
+
+@pytest.mark.parametrize("header", ["Bearer", "Bearer ", "Basic eDp5", "bearer", "", "Token x", " "])
+async def test_what_is_no_bearer_credential_is_missing(auth, header):
+    await refused(auth, "TOKEN_INVALID", "x", header=header)
+
+
+async def test_the_scheme_is_read_in_any_case(auth):
+    made = await auth.key(await auth.register())
+    await passes(auth, made.secret, header=f"bearer   {made.secret} ")
+
+
+async def test_a_refresh_token_is_no_credential(auth):
+    person = await auth.register()
+    await refused(auth, "KEY_UNKNOWN", person.refresh)
+
+
+async def test_a_key_is_known_at_once_also_when_another_process_made_it(auth):
+    person = await auth.register()
+    made = await auth.key(person)
+    copy = domain.new_key()
+    async with auth.database.transaction() as session:
+        row = await session.get(Key, made.id)
+        values = {column.name: getattr(row, column.name) for column in Key.__table__.columns}
+        session.add(Key(**{**values, "id": "key_copy", "digest": domain.digest(b"p" * 32, copy)}))
+    await passes(auth, copy)
+
+
+async def test_ending_a_session_refuses_it_at_once(auth):
+    person = await auth.register()
+    await passes(auth, person.access)
+    end = logins_pb2.EndSessionRequest(id=person.session)
+    await auth.logins.EndSession(end, metadata=person.metadata())
+    await refused(auth, "TOKEN_INVALID", person.access)
+
+
+async def test_after_a_refresh_both_access_tokens_work_until_their_ends(auth):
+    person = await auth.register()
+    auth.clock.advance(600)
+    request = logins_pb2.RefreshSessionRequest(refresh_token=person.refresh)
+    opened = await auth.logins.RefreshSession(request, metadata=ADDRESS)
+    await passes(auth, person.access)
+    await passes(auth, opened.access_token)
+    auth.clock.advance(300)
+    await refused(auth, "TOKEN_EXPIRED", person.access)
+    await passes(auth, opened.access_token)
+
+
+async def test_a_stolen_refresh_token_ends_the_access_tokens_too(auth):
+    person = await auth.register()
+    request = logins_pb2.RefreshSessionRequest(refresh_token=person.refresh)
+    opened = await auth.logins.RefreshSession(request, metadata=ADDRESS)
+    auth.clock.advance(31)
+    async with rpc.refused(reason="TOKEN_INVALID"):
+        await auth.logins.RefreshSession(request, metadata=ADDRESS)
+    for token in (person.access, opened.access_token):
+        await refused(auth, "TOKEN_INVALID", token)
+
+
+@promised(kling="KLING-A3.3 KLING-A11.7")
+async def test_a_frozen_account_is_refused_by_all_its_keys_at_once(auth):
+    person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
+    keys = [(await auth.key(person)).secret for _ in range(2)]
+    freeze = accounts_pb2.FreezeAccountRequest(account=person.account, scope="ALL", reason="abuse")
+    await operator.FreezeAccount(freeze)
+    for credential in (*keys, person.access):
+        found = await refused(auth, "ACCOUNT_FROZEN", credential)
+        assert (found.status, found.metadata["scope"]) == (403, "ALL")
+        assert "abuse" not in json.dumps(found.body)
+    await operator.UnfreezeAccount(accounts_pb2.UnfreezeAccountRequest(account=person.account, scope="ALL"))
+    for credential in keys:
+        await passes(auth, credential)
+
+
+async def test_a_freeze_of_spending_leaves_reading_and_ends_by_the_clock(auth):
+    person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
+    made = await auth.key(person)
+    end = at(auth.clock.now() + datetime.timedelta(minutes=1))
+    await operator.FreezeAccount(
+        accounts_pb2.FreezeAccountRequest(account=person.account, scope="SPENDING", reason="payment", expire_time=end)
+    )
+    await passes(auth, made.secret)
+    found = await refused(auth, "ACCOUNT_FROZEN", made.secret, method=CREATE, verb="POST")
+    assert found.metadata["until"] == "2026-11-21T12:01:00+00:00"
+    auth.clock.advance(60)
+    await passes(auth, made.secret, method=CREATE, verb="POST")
+
+
+async def test_a_freeze_of_keys_leaves_the_session(auth):
+    person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
+    made = await auth.key(person)
+    await operator.FreezeAccount(accounts_pb2.FreezeAccountRequest(account=person.account, scope="KEYS", reason="leak"))
+    await refused(auth, "ACCOUNT_FROZEN", made.secret)
+    await passes(auth, person.access)
+    method = {"audience": "auth", "verb": "POST", "method": "filmgate.auth.v1.Keys/CreateKey"}
+    await refused(auth, "ACCOUNT_FROZEN", person.access, **method)
+
+
+@promised(carry="CARRY-0.1", kling="KLING-A0.2")
+async def test_core_calls_need_the_policy_in_force(auth):
+    person = await auth.register()
+    made = await auth.key(person)
+    await set_policy(auth)
+    found = await refused(auth, "POLICY_NOT_ACCEPTED", made.secret, method=CREATE, verb="POST")
+    assert (found.status, found.code) == (400, 9)
+    expected = {"policy": "pol_1", "version": "1", "accept_at": "/v1/policies/pol_1:accept"}
+    assert expected.items() <= found.metadata.items()
+    await passes(auth, person.access, gate="ACCOUNT", audience="privacy", method=ACCEPT, verb="POST")
+    await accept(auth, person.account)
+    await passes(auth, made.secret, method=CREATE, verb="POST")
+    async with auth.database.transaction() as session:
+        row = (await session.execute(sa.text("SELECT accepted, receipt, accept_time FROM acceptances"))).one()
+    assert tuple(row) == (1, "rcp_1", auth.clock.now())
+
+
+async def test_an_announced_version_is_needed_from_its_time_on(auth):
+    person = await auth.register()
+    await set_policy(auth, 1)
+    await accept(auth, person.account, 1)
+    await set_policy(auth, 2, seconds=60)
+    auth.clock.advance(59.999)
+    await passes(auth, person.access)
+    auth.clock.advance(0.001)
+    found = await refused(auth, "POLICY_NOT_ACCEPTED", person.access)
+    assert found.metadata["version"] == "2"
+    await accept(auth, person.account, 2)
+    await passes(auth, person.access)
+
+
+async def test_one_persons_acceptance_is_not_anothers(auth):
+    bob, eve = await auth.register(PHONE), await auth.register(EMAIL)
+    await set_policy(auth)
+    await accept(auth, bob.account)
+    await passes(auth, bob.access)
+    await refused(auth, "POLICY_NOT_ACCEPTED", eve.access)
+
+
+async def test_the_grades_of_freshness(auth):
+    """With a feed that stands still: spending for 5 s, reading one's own for 60 s, anyone's public pages always."""
+    made = await auth.key(await auth.register())
+    await auth.house.feed.catch_up(None)
+    auth.steady.now += 5
+    await passes(auth, made.secret, strictness="STRICT")
+    auth.steady.now += 0.001
+    found = await refused(auth, "AUTHORISER_UNAVAILABLE", made.secret, strictness="STRICT")
+    assert (found.status, found.code, found.headers["retry-after"]) == (503, 14, "1")
+    assert found.body["details"][1]["retry_delay"] == "1s"
+    await passes(auth, made.secret, strictness="LENIENT")
+    auth.steady.now += 54.999
+    await passes(auth, made.secret, strictness="LENIENT")
+    auth.steady.now += 0.001
+    await refused(auth, "AUTHORISER_UNAVAILABLE", made.secret, strictness="LENIENT")
+    assert (await check(auth, gate="OPEN", method="filmgate.auth.v1.Logins/SendCode")).status.code == 0
+    await auth.house.feed.catch_up(None)
+    await passes(auth, made.secret, strictness="STRICT")
+
+
+async def test_with_the_database_stopped_what_is_known_goes_on_and_nothing_else_is_judged(auth, postgres):
+    """Whether an unknown key is one cannot be known then, so the answer is to try again."""
+    made = await auth.key(await auth.register())
+    support.stop_database(postgres, auth.database)
+    await passes(auth, made.secret)
+    await refused(auth, "AUTHORISER_UNAVAILABLE", domain.new_key())
+    await refused(auth, "KEY_UNKNOWN", "nonsense")
+    auth.steady.now += 5.001
+    assert not await auth.house.feed.catch_up(None)
+    await refused(auth, "AUTHORISER_UNAVAILABLE", made.secret)
+    await passes(auth, made.secret, strictness="LENIENT")
+
+
+@promised(silicon="SILICON-U1.3b", kling="KLING-A11.8b")
+async def test_the_rate_of_an_account_is_limited_with_a_clear_error(auth):
+    person = await auth.register()
+    made = await auth.key(person)
+    most = auth.profile.limits.requests_per_minute
+    for _ in range(most):
+        assert not auth.house.limits.take(person.account)
+    found = await refused(auth, "RATE_LIMITED", made.secret)
+    assert (found.status, found.code, found.metadata["limit"]) == (429, 8, str(most))
+    assert found.headers["retry-after"] == "1"
+    assert found.body["details"][1]["@type"] == "type.googleapis.com/google.rpc.RetryInfo"
+    other = await auth.register(EMAIL)
+    await passes(auth, other.access)
+    auth.steady.now += 60 / most + 0.001
+    await passes(auth, made.secret)
+
+
+async def test_an_unknown_field_is_refused_by_name(auth):
+    made = await auth.key(await auth.register())
+    method = {"method": CREATE, "verb": "POST"}
+    await passes(auth, made.secret, body=b'{"model": "animatic", "prompt": "x"}', **method)
+    found = await refused(auth, "UNKNOWN_FIELD", made.secret, body=b'{"modle": "animatic"}', **method)
+    assert (found.status, found.metadata["field"]) == (400, "modle")
+    await refused(auth, "BODY_INVALID", made.secret, body=b"[]", **method)
+    await refused(auth, "UNKNOWN_FIELD", body=b'{"x": 1}', gate="OPEN", method="filmgate.auth.v1.Accounts/Register")
+    missing = await refused(auth, "TOKEN_INVALID", body=b'{"modle": 1}', **method)
+    assert missing.status == 401
+
+
+async def test_an_error_body_has_the_shape_of_every_other(auth):
+    found = await refused(auth, "KEY_UNKNOWN", "nonsense")
+    assert found.body == {
+        "code": 16,
+        "message": "The API key or access token is not known.",
+        "details": [
+            {
+                "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                "reason": "KEY_UNKNOWN",
+                "domain": "auth.filmgate",
+                "metadata": {"request_id": "req-1"},
+            }
+        ],
+    }
+    assert found.headers["content-type"] == "application/json"
+
+
+async def test_a_gate_that_is_not_known_asks_for_everything(auth):
+    person = await auth.register()
+    await set_policy(auth)
+    for gate in ("", "open", "NONE"):
+        await refused(auth, "TOKEN_INVALID", gate=gate)
+        await refused(auth, "POLICY_NOT_ACCEPTED", person.access, gate=gate)
+
+
+async def test_only_the_edge_may_ask(auth):
+    for peer in ("media", "billing", "operator"):
+        async with rpc.refused(reason="PEER_NOT_ALLOWED"):
+            await auth.stub(external_auth_pb2_grpc.AuthorizationStub, peer).Check(request())
+
+
+@promised(kling="KLING-A3.9")
+async def test_a_call_bears_account_and_key_of_its_maker(auth):
+    person = await auth.register()
+    made = await auth.key(person)
+    found = await Verifier(auth.keyring.public_keys, "generation", auth.clock).verify(await passes(auth, made.secret))
+    assert (found.account, found.key) == (person.account, made.id)
+
+
+async def test_a_use_is_noted(auth):
+    person = await auth.register()
+    made = await auth.key(person)
+    await passes(auth, made.secret)
+    await auth.house.uses.flush()
+    found = await auth.stub(KeysStub).GetKey(keys_pb2.GetKeyRequest(id=made.id), metadata=person.metadata())
+    assert found.last_used_time.ToDatetime(datetime.UTC) == auth.clock.now()
+
+
+async def test_many_at_once(auth):
+    made = await auth.key(await auth.register())
+    stub = auth.stub(external_auth_pb2_grpc.AuthorizationStub)
+    answers = await asyncio.gather(*(stub.Check(request(made.secret)) for _ in range(200)))
+    assert {answer.status.code for answer in answers} == {0}
+
+
+HEADERS = st.dictionaries(st.text(min_size=1, max_size=20), st.text(max_size=60), max_size=3)
+
+
+async def test_no_header_path_or_body_breaks_it(auth):
+    """Fuzz: whatever is sent, the answer is a clean one: pass or a documented refusal, never an error."""
+    made = await auth.key(await auth.register())
+    stub = auth.stub(external_auth_pb2_grpc.AuthorizationStub)
+    loop, seen = asyncio.get_running_loop(), []
+
+    async def ask(asked):
+        return await stub.Check(asked)
+
+    @settings(max_examples=100, suppress_health_check=list(HealthCheck), deadline=None)
+    @given(
+        headers=HEADERS,
+        credential=st.one_of(st.text(max_size=90), st.just(f"Bearer {made.secret}")),
+        body=st.binary(max_size=80),
+        extensions=st.dictionaries(st.sampled_from([*_EXTENSIONS, "method"]), st.text(max_size=30)),
+    )
+    def fuzz(headers, credential, body, extensions) -> None:
+        asked = request(method=CREATE, body=body)
+        asked.attributes.request.http.headers.update({**headers, "authorization": credential})
+        asked.attributes.context_extensions.update(extensions)
+        answer = asyncio.run_coroutine_threadsafe(ask(asked), loop).result(10)
+        seen.append(answer.status.code)
+        assert answer.status.code in (0, 3, 8, 9, 14, 16)
+
+    await asyncio.to_thread(fuzz)
+    assert len(seen) >= 100
+
+
+def test_every_refusal_of_the_contract_has_its_kind():
+    from filmgate.auth.v1.error_reason_pb2 import ErrorReason
+    from services.auth import errors
+    from services.runtime.errors import COMMON
+
+    assert set(errors.CATALOG.kinds) | set(COMMON) == set(ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
+    assert Authorization.Check
