@@ -35,12 +35,16 @@ def up() -> int:
 
 
 def _serve(suite: Suite, tell: Tell) -> int:
-    key = asyncio.run(demo.ready_key(suite.url, suite.outbox))
-    _say(WELCOME.format(url=suite.url, key=key, outbox=suite.outbox))
-    while True:
-        suite.tend()
-        tell()
-        time.sleep(0.25)
+    """Tend the suite until a signal, which is the ordinary end and no failure."""
+    try:
+        key = asyncio.run(demo.ready_key(suite.url, suite.outbox))
+        _say(WELCOME.format(url=suite.url, key=key, outbox=suite.outbox))
+        while True:
+            suite.tend()
+            tell()
+            time.sleep(0.25)
+    except Stopped:
+        return 0
 
 
 def show(image: str, prompt: str) -> int:
