@@ -122,11 +122,12 @@ class Studio:
 
         await until(blocked)
 
-    async def until_generating(self, video_id: str) -> None:
-        """Wait until the model works on a video."""
+    async def until_generating(self, video_id: str, attempt: int = 1) -> None:
+        """Wait until the model works on a video in an attempt."""
 
         async def generating() -> bool:
-            return (await self.video(video_id)).stage == "GENERATING"
+            video = await self.video(video_id)
+            return (video.stage, video.attempt) == ("GENERATING", attempt)
 
         await until(generating)
 
