@@ -16,8 +16,9 @@ from deploy.envoy.upstreams import clusters, pair
 TEMPLATE = Path(__file__).with_name("edge.yaml")
 CHECK_HEADERS = ("authorization", "x-request-id", "user-agent", "content-type")
 """What auth's Check is shown of a request's headers."""
-FORM_BYTES = 65536
-"""What a multipart form may add to the file in it."""
+PATIENCE = 2
+"""Envoy cuts an upload off at so many times the limit. Up to there media reads on before it refuses: a client that
+sends to the end before it reads would find a connection cut under it, and no answer."""
 BURST_SECONDS = 5
 ROUTES = "envoy_routes.yaml"
 """Where `make protos` keeps what `published` answers, beside the descriptor set."""
@@ -49,7 +50,7 @@ class Settings:
     requests_per_second: int = 100
     """Per client address (IPv6: per /64), with bursts of five times as many."""
     upload_limit_bytes: int = 32 * 2**20
-    """Largest file; a multipart form may add 64 KiB."""
+    """Largest file."""
 
 
 class _Plain(yaml.SafeDumper):
@@ -98,7 +99,7 @@ def _values(settings: Settings) -> dict[str, Any]:
         "trusted_proxies": settings.trusted_proxies,
         "access_logs": [_access_log(settings.access_log)],
         "refusals": local_reply_config(settings.upload_limit_bytes),
-        "upload_limit_bytes": settings.upload_limit_bytes + FORM_BYTES,
+        "upload_limit_bytes": PATIENCE * settings.upload_limit_bytes,
         "burst": BURST_SECONDS * settings.requests_per_second,
         "requests_per_second": settings.requests_per_second,
         "check_headers": [{"exact": name, "ignore_case": True} for name in CHECK_HEADERS],

@@ -30,6 +30,9 @@ NOT_FORWARDED = [
     "x-envoy-original-method",
 ]
 IDLE = "60s"
+GRACE_MILLISECONDS = 500
+"""How much longer a service may think than the edge waits: the edge gives up first, since it says so in words, while a
+gRPC server past its deadline only ends the stream."""
 
 _TAIL = r"%[89ABab][0-9A-Fa-f]"
 READABLE = "(?:{})*".format(
@@ -133,7 +136,7 @@ def _grpc() -> dict[str, Any]:
 def _route(method: Method) -> dict[str, Any]:
     added = {"x-filmgate-address": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}
     if not method.plain:
-        added["grpc-timeout"] = f"{method.seconds}S"
+        added["grpc-timeout"] = f"{method.seconds * 1000 + GRACE_MILLISECONDS}m"
     return {
         "name": method.name,
         "match": _match(method),

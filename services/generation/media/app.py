@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from services.generation.config import MediaSettings
-from services.generation.media import refusals
+from services.generation.media import bodies, refusals
 from services.generation.media.downloads import Downloads
 from services.generation.media.uploads import Uploads
 from services.runtime import caller, ids, telemetry
@@ -73,6 +73,7 @@ class Media:
             response = await handler(request)
         except Failure as failure:
             call.reason = failure.kind.reason
+            await bodies.drain(request)
             response = refusals.response(failure, call.request_id)
         except (ConnectionError, TimeoutError):
             raise  # the client went, or took nothing: there is nobody to answer

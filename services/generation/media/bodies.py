@@ -5,6 +5,7 @@ What the client calls the file is not looked at.
 """
 
 import asyncio
+import contextlib
 import mmap
 import re
 from pathlib import Path
@@ -17,6 +18,7 @@ from services.generation.config import MediaSettings
 FORM_BYTES = 16 * 1024
 """Room for the boundary and the headers of a form's one part."""
 CHUNK_BYTES = 64 * 1024
+DRAINED_BYTES, DRAIN_SECONDS = 64 * 2**20, 20
 _BOUNDARY = re.compile(
     r"multipart/form-data\s*;\s*boundary=(?:\"([!-~ ]{1,70})\"|([!#-'*+\-./0-9:=?A-Z^_`a-z|~]{1,70}))", re.I
 )
@@ -36,6 +38,15 @@ def announced(request: web.Request, limit: int) -> int | None:
     if size == 0:
         raise errors.UPLOAD_MALFORMED()
     return size
+
+
+async def drain(request: web.Request) -> None:
+    """Read and drop what a client still sends: one that writes to the end before it reads would never see a refusal."""
+    left = DRAINED_BYTES
+    with contextlib.suppress(TimeoutError, ClientError, ConnectionError, ValueError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while left > 0 and (chunk := await request.content.read(CHUNK_BYTES)):
+                left -= len(chunk)
 
 
 def is_form(request: web.Request) -> bool:
