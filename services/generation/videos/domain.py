@@ -143,8 +143,8 @@ def outcome_of_cancel(state: str) -> str:
 
 
 def charge(quote_micros: int, percent: int) -> int:
-    """Answer what an outcome costs, rounded down to a whole micro-unit, as billing does."""
-    return quote_micros * percent // 100
+    """Answer what an outcome costs, rounded half up to a whole micro-unit, as billing does."""
+    return (quote_micros * percent + 50) // 100
 
 
 @dataclasses.dataclass(frozen=True)

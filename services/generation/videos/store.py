@@ -252,9 +252,11 @@ async def changed(session: AsyncSession, seen: dict[str, int]) -> Sequence[Video
     """Answer those of these videos whose sequence is above the one that was seen. For all watchers at once."""
     if not seen:
         return []
-    known = sa.func.unnest(
-        sa.cast(list(seen), ARRAY(sa.Text)), sa.cast(list(seen.values()), ARRAY(sa.BigInteger))
-    ).table_valued("id", "sequence", name="known")
+    known = (
+        sa.func.unnest(sa.cast(list(seen), ARRAY(sa.Text)), sa.cast(list(seen.values()), ARRAY(sa.BigInteger)))
+        .table_valued("id", "sequence", name="known")
+        .render_derived()
+    )
     query = sa.select(VideoRow).join(known, sa.and_(known.c.id == VideoRow.id, VideoRow.sequence > known.c.sequence))
     return (await session.scalars(query, execution_options={"populate_existing": True})).all()
 

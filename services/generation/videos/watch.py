@@ -119,7 +119,8 @@ class Feed:
     async def events(self, watcher: Watcher, present: Change, after: int) -> AsyncIterator[videos_pb2.VideoEvent]:
         """Yield the present state unless it was seen, then the changes, heartbeats, and how the stream ends."""
         began = quiet_since = self._clock.now()
-        sent, change = min(after, present.sequence), present
+        # A sequence that the video has not reached was seen of another one: it is shown from the start.
+        sent, change = (after if after <= present.sequence else 0), present
         watcher.seen = max(watcher.seen, present.sequence)
         while True:
             now = self._clock.now()

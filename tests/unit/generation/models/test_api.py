@@ -1,0 +1,78 @@
+"""The models as a developer sees them."""
+
+import grpc
+import pytest
+
+from filmgate.generation.v1 import models_pb2
+from services.generation.models import store
+from services.generation.models.tables import ReportRow
+from tests.support import rpc
+
+Capacity = models_pb2.Model.Capacity
+
+
+async def listed(house, **fields):
+    return await house.models.ListModels(models_pb2.ListModelsRequest(**fields), metadata=house.mine)
+
+
+async def test_the_list_says_what_a_model_is_and_costs(house):
+    [model] = (await listed(house)).models
+    assert (model.name, model.id, model.kind) == ("models/animatic", "animatic", models_pb2.Model.PREVIEW)
+    assert (model.price_from.currency_code, model.price_from.nanos) == ("CNY", 50_000_000)
+    assert Capacity.Name(model.capacity) == "READY"
+    assert list(model.limits.resolutions) == ["480p", "720p", "1080p"]
+    assert model.license
+    assert await house.models.GetModel(models_pb2.GetModelRequest(id="animatic"), metadata=house.mine) == model
+
+
+async def test_a_model_that_was_never_loaded_is_not_on_offer(house):
+    async with house.database.transaction() as session:
+        await session.execute(store.sa.text("DELETE FROM models"))
+        await session.execute(store.sa.text("DELETE FROM model_reports"))
+        await store.report(session, "animatic", "worker-1", 0, house.clock.now())
+    assert not (await listed(house)).models
+    async with rpc.refused(grpc.StatusCode.NOT_FOUND, "MODEL_UNKNOWN"):
+        await house.create()
+    await house.load_model()
+    assert (await listed(house)).models
+
+
+@pytest.mark.parametrize("name", ["sora", "x" * 300, "models/animatic"])
+async def test_an_unknown_model_is_not_found(house, name):
+    async with rpc.refused(grpc.StatusCode.NOT_FOUND, "MODEL_UNKNOWN"):
+        await house.models.GetModel(models_pb2.GetModelRequest(id=name), metadata=house.mine)
+
+
+async def test_capacity_falls_from_ready_to_zero_to_down_and_rises_again(house):
+    seen = []
+    for seconds in (0, 16, 45):
+        house.clock.advance(seconds)
+        seen.append(Capacity.Name((await listed(house)).models[0].capacity))
+    await house.load_model(0)
+    seen.append(Capacity.Name((await listed(house)).models[0].capacity))
+    await house.load_model(2)
+    seen.append(Capacity.Name((await listed(house)).models[0].capacity))
+    assert seen == ["READY", "ZERO", "DOWN", "WARMING", "READY"]
+
+
+async def test_a_drained_worker_is_forgotten_at_once(house):
+    async with house.database.transaction() as session:
+        await store.retire(session, "worker-1")
+        assert (await store.capacity(session, "animatic", house.clock.now())).state == "ZERO"
+    house.clock.advance(4000)
+    await house.load_model()
+    house.clock.advance(4000)
+    async with house.database.transaction() as session:
+        await store.sweep_reports(session, house.clock.now())
+    assert await house.rows(ReportRow) == []
+
+
+async def test_pages_end(house):
+    first = await listed(house, page_size=1)
+    assert not first.next_page_token
+
+
+async def test_without_billing_the_price_is_left_out_and_the_list_is_answered(house):
+    await house.cashier.stop()
+    [model] = (await listed(house)).models
+    assert not model.HasField("price_from")

@@ -1,0 +1,205 @@
+"""The protocol of admission, stopped at each of its arrows: afterwards nothing is lost, held or half admitted."""
+
+import asyncio
+
+import grpc
+import pytest
+
+from filmgate.generation.v1 import videos_pb2
+from services.generation.clients import NotAnswered
+from services.generation.videos import store
+from services.generation.videos.tables import VideoRow
+from services.runtime import caller
+from services.runtime.caller import Caller
+from services.runtime.errors import Failure
+from services.runtime.jobs import JobRow
+from services.runtime.requests import StoredRequest
+from tests.support import bank, rpc
+from tests.support.generation import ORDER, PRICE, refusal
+
+WHO = Caller(rpc.ORGANIZATION, rpc.PROJECT, rpc.ACCOUNT)
+ARROWS = ("begun", "moderated", "quoted", "authorized")
+
+
+def order(**fields):
+    return videos_pb2.CreateVideoRequest(**{**ORDER, "request_id": "one", **fields})
+
+
+async def until(house, arrow):
+    """Walk the protocol up to an arrow and stop there, as a killed process does; answers the order."""
+    begun = await house.orders.begin(order(), WHO)
+    for name in ARROWS[: ARROWS.index(arrow) + 1]:
+        if name == "moderated":
+            await house.orders.moderate(begun)
+        elif name == "quoted":
+            quote = await house.orders.quote(begun)
+        elif name == "authorized":
+            await house.orders.authorize(begun, quote)
+    return begun
+
+
+async def clean_up(house):
+    house.clock.advance(61)
+    await house.load_model()
+    await house.runner.run_due()
+
+
+@pytest.mark.parametrize("arrow", ARROWS)
+async def test_killed_at_an_arrow_the_order_is_undone_and_may_be_repeated(house, arrow):
+    await until(house, arrow)
+    assert (await refusal(house.create(request_id="one")))[:2] == (grpc.StatusCode.ABORTED, "REQUEST_IN_PROGRESS")
+    await clean_up(house)
+    assert await house.counts() == (0, 0, 0)
+    assert await house.rows(StoredRequest) == []
+    assert await house.cashier.bank.violations() == []
+    assert (await house.create(request_id="one")).id
+    assert await house.counts() == (1, 0, 1)
+
+
+@pytest.mark.parametrize("arrow", ARROWS)
+async def test_an_order_that_wakes_after_its_clean_up_is_not_admitted(house, arrow):
+    begun = await until(house, arrow)
+    await clean_up(house)
+    quote = await house.orders.quote(begun)
+    if arrow != "authorized":
+        with pytest.raises(Failure) as refused:
+            await house.orders.authorize(begun, quote)
+        assert refused.value.kind.reason == "PEER_UNAVAILABLE"
+    with pytest.raises(Failure) as refused:
+        await house.orders.accept(begun, quote)
+    assert refused.value.kind.reason == "PEER_UNAVAILABLE"
+    await house.orders.refuse(begun)
+    assert await house.counts() == (0, 0, 0)
+
+
+async def test_an_order_that_wakes_late_leaves_its_successor_alone(house):
+    begun = await until(house, "authorized")
+    await clean_up(house)
+    successor = await house.create(request_id="one")
+    await house.orders.refuse(begun)
+    assert (await house.create(request_id="one")).id == successor.id
+    assert await house.counts() == (1, 0, 1)
+
+
+async def test_killed_after_the_answer_was_stored_the_repeat_answers_it(house):
+    begun = await until(house, "authorized")
+    quote = await house.orders.quote(begun)
+    admitted = await house.orders.accept(begun, quote)
+    await clean_up(house)
+    assert await house.create(request_id="one") == admitted
+    assert await house.counts() == (1, 0, 1)
+
+
+async def test_the_clean_up_may_itself_be_killed_between_row_and_release(house):
+    begun = await until(house, "authorized")
+    async with house.database.transaction() as session:
+        await store.drop(session, begun.video.id)
+    await clean_up(house)
+    assert (await house.counts())[2] == 0
+
+
+async def test_a_hold_whose_clean_up_was_lost_is_swept(house):
+    begun = await until(house, "authorized")
+    await house.orders.refuse(begun)
+    assert (await house.counts())[2] == 1
+    await house.video_jobs.sweep_holds()
+    assert (await house.counts())[2] == 0
+
+
+async def test_the_sweep_leaves_alone_what_is_being_admitted_and_what_is_open(house):
+    await until(house, "authorized")
+    await house.create()
+    running = await house.create()
+    await house.start(running.id)
+    await house.video_jobs.sweep_holds()
+    assert (await house.counts())[2] == 3
+
+
+async def test_the_sweep_has_an_ended_video_settled_although_its_job_was_lost(house):
+    video = await house.create()
+    await house.start(video.id)
+    await house.publish(video.id)
+    async with house.database.transaction() as session:
+        await session.delete(await session.get_one(JobRow, (await house.job(f"settle:{video.id}")).id))
+    await house.video_jobs.sweep_holds()
+    await house.runner.run_due()
+    assert (await house.get(video.id)).settlement == videos_pb2.Video.CAPTURED
+    await house.video_jobs.sweep_holds()
+    assert (await house.counts())[2] == 0
+
+
+async def test_billing_that_does_not_answer_leaves_the_order_to_its_clean_up(house):
+    quote = house.cashier.billing.quote
+
+    async def quote_then_stop(*usage):
+        found = await quote(*usage)
+        await house.cashier.stop()
+        return found
+
+    house.cashier.billing.quote = quote_then_stop
+    code, reason, metadata = await refusal(house.create(request_id="one"))
+    assert (code, reason, metadata["service"]) == (grpc.StatusCode.UNAVAILABLE, "PEER_UNAVAILABLE", "billing")
+    [row] = await house.rows(VideoRow)
+    assert row.state == "ADMITTING"
+    assert (await refusal(house.get(row.id)))[1] == "NOT_FOUND"
+
+
+async def test_billing_that_is_stopped_before_the_quote_leaves_nothing(house):
+    await house.cashier.stop()
+    code, reason, _ = await refusal(house.create(request_id="one"))
+    assert (code, reason) == (grpc.StatusCode.UNAVAILABLE, "PEER_UNAVAILABLE")
+    assert await house.rows(VideoRow) == []
+    assert await house.rows(StoredRequest) == []
+
+
+async def test_a_caller_who_hangs_up_does_not_interrupt_his_order(house):
+    begun = asyncio.Event()
+    go_on = asyncio.Event()
+    quote = house.cashier.billing.quote
+
+    async def slow_quote(*usage):
+        begun.set()
+        await go_on.wait()
+        return await quote(*usage)
+
+    house.cashier.billing.quote = slow_quote
+    call = house.videos.CreateVideo(order(), metadata=house.mine)
+    call_ended = asyncio.ensure_future(call.code())
+    await begun.wait()
+    call.cancel()
+    assert await call_ended == grpc.StatusCode.CANCELLED
+    go_on.set()
+    await house.orders.drain()
+    [row] = await house.rows(VideoRow)
+    assert row.state == "QUEUED"
+    house.cashier.billing.quote = quote
+    assert (await house.create(request_id="one")).id == row.id
+
+
+async def test_an_order_is_not_hurried_by_the_callers_deadline(house):
+    seen = []
+    quote = house.cashier.billing.quote
+
+    async def note(*usage):
+        seen.append(caller.seconds_left())
+        return await quote(*usage)
+
+    house.cashier.billing.quote = note
+    await house.videos.CreateVideo(order(), metadata=house.mine, timeout=5)
+    assert seen == [None]
+
+
+async def test_authorizing_twice_holds_once(house):
+    begun = await until(house, "authorized")
+    quote = await house.orders.quote(begun)
+    assert (await house.orders.authorize(begun, quote)).micros == PRICE
+    wallet = await house.cashier.bank.wallet(rpc.ORGANIZATION)
+    assert (bank.micros(wallet.held), wallet.open_videos) == (PRICE, 1)
+
+
+async def test_an_unanswered_hold_is_not_taken_for_a_refused_one(house):
+    begun = await until(house, "moderated")
+    quote = await house.orders.quote(begun)
+    await house.cashier.stop()
+    with pytest.raises(NotAnswered):
+        await house.orders.authorize(begun, quote)
