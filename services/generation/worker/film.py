@@ -66,7 +66,12 @@ async def label(raw: Path, published: Path, job: Job, provider_code: str) -> Mad
     Raises FilmUnreadable or LabelMissing; such a file must not be published.
     """
     written = aigc.generated(provider_code)
-    return await asyncio.to_thread(_label, raw, published, job, written)
+    working = asyncio.create_task(asyncio.to_thread(_label, raw, published, job, written))
+    try:
+        return await asyncio.shield(working)
+    finally:
+        # A thread cannot be cancelled, and whoever cancels removes the folder that it works in.
+        await asyncio.gather(working, return_exceptions=True)
 
 
 def _label(raw: Path, published: Path, job: Job, written: aigc.Aigc) -> Made:

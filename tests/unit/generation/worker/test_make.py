@@ -1,5 +1,7 @@
 """From a queued video to a published one: what is written, when, and in which transaction."""
 
+import asyncio
+import dataclasses
 import datetime
 import json
 
@@ -7,15 +9,17 @@ import pytest
 import sqlalchemy as sa
 
 from services.generation.labels import aigc, readback
-from services.generation.triton.contract import ENCODING, GENERATING, Event
+from services.generation.triton.contract import ENCODING, GENERATING, Event, Job
 from services.generation.videos import store as videos
 from services.generation.worker import film
 from services.generation.worker.meter import Ended, Meter
 from services.runtime.database import Database
+from tests.support import films
 from tests.support.films import PROVIDER
 from tests.unit.generation.worker.studio import SMALL, sha256
 
 
+@pytest.mark.promise("KLING-A3.10")
 @pytest.mark.promise("SILICON-U4.3b")
 async def test_a_queued_video_is_made_labelled_and_published(studio, tmp_path):
     video_id = await studio.order()
@@ -118,14 +122,12 @@ async def test_a_database_that_does_not_answer_stops_no_model(studio):
 
 
 def test_the_label_speaks_the_profile_s_language_and_lasts_as_it_says(studio_rules):
-    from dataclasses import replace
-
     whole = studio_rules.labels
     assert film.visible_label(whole, "zh", 5).text == "AI生成"
     assert film.visible_label(whole, "en", 5).text == "AI-generated"
     assert film.visible_label(whole, "zh", 5).seconds == 5
-    assert film.visible_label(replace(whole, seconds=2.5), "zh", 5).seconds == 2.5
-    assert film.visible_label(replace(whole, seconds=2.5), "zh", 2).seconds == 2
+    assert film.visible_label(dataclasses.replace(whole, seconds=2.5), "zh", 5).seconds == 2.5
+    assert film.visible_label(dataclasses.replace(whole, seconds=2.5), "zh", 2).seconds == 2
     assert film.visible_label(whole, "zh", 5).ink_percent == 5
 
 
@@ -138,3 +140,15 @@ async def test_every_parameter_of_the_order_reaches_the_model(studio):
     assert (told["prompt"], told["negative_prompt"], told["seed"]) == ("a lighthouse at dusk", "rain", 2**32 - 1)
     assert told["camera_control"] == camera
     assert (told["video"], told["label"]["text"]) == (video.id, "AI生成")
+
+
+async def test_a_cancelled_labelling_ends_before_its_folder_is_removed(tmp_path, studio_rules):
+    wanted = Job("vid_1", "", 1.0, 320, 180, 12, 7, film.visible_label(studio_rules.labels, "zh", 1))
+    (tmp_path / "raw.mp4").write_bytes(films.film(films.copies(films.noise(320, 180), 12), 12, 12, wanted.label))
+    working = asyncio.create_task(film.label(tmp_path / "raw.mp4", tmp_path / "out.mp4", wanted, PROVIDER))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert readback.read(tmp_path / "out.mp4", wanted.label).visible
