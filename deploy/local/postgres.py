@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import importlib.util
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -54,9 +55,18 @@ def binary(name: str) -> str:
     return str(Path(spec.origin).parent / "pginstall18" / "bin" / name)
 
 
-def _not_as_root() -> list[str]:
-    """What stands before a command that refuses to run as root."""
-    return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"] if os.geteuid() == 0 else []
+def _as_somebody() -> list[str]:
+    """What stands before a command that wants to run as a named user who is not root.
+
+    Only the number differs inside, so any ordinary user of the system will do.
+    """
+    users = {user.pw_uid: user for user in pwd.getpwall() if user.pw_uid}
+    if os.geteuid() in users:
+        return []
+    if not users:
+        raise PostgresError("PostgreSQL needs a user other than root, and this system knows none; run adduser first")
+    user = users[min(users)]
+    return ["unshare", "--user", f"--map-user={user.pw_uid}", f"--map-group={user.pw_gid}", "--"]
 
 
 class Postgres:
@@ -112,7 +122,7 @@ class Postgres:
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start the process and answer at once. SIGQUIT ends it with all its children when this process dies."""
-        command = [*_not_as_root(), "setpriv", "--pdeathsig", "QUIT", "--", binary("postgres"), "-D", str(self.data)]
+        command = [*_as_somebody(), "setpriv", "--pdeathsig", "QUIT", "--", binary("postgres"), "-D", str(self.data)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         return self.process
@@ -184,7 +194,7 @@ class Postgres:
         """initdb into a folder beside, then rename: a killed first start leaves nothing half made."""
         fresh = self.home / "pg.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        command = [*_not_as_root(), binary("initdb"), "-D", str(fresh), "-U", ADMIN, "-A", "scram-sha-256"]
+        command = [*_as_somebody(), binary("initdb"), "-D", str(fresh), "-U", ADMIN, "-A", "scram-sha-256"]
         command += ["-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command += ["--pwfile=/dev/stdin"]
         ran = subprocess.run(
