@@ -1,0 +1,141 @@
+"""What Envoy is answered, over real gRPC: standing, policies, rate, and how old knowledge may be."""
+
+import datetime
+import json
+
+import sqlalchemy as sa
+
+from filmgate.auth.v1 import accounts_pb2
+from filmgate.auth.v1.accounts_pb2_grpc import AccountsStub
+from services.auth.keys import domain
+from tests.support import auth as support
+from tests.support.auth import EMAIL, PHONE, promised
+from tests.support.checks import ACCEPT, CREATE, accept, at, check, passes, refused, set_policy
+
+
+@promised(kling="KLING-A3.3 KLING-A11.7")
+async def test_a_frozen_account_is_refused_by_all_its_keys_at_once(auth):
+    person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
+    keys = [(await auth.key(person)).secret for _ in range(2)]
+    freeze = accounts_pb2.FreezeAccountRequest(account=person.account, scope="ALL", reason="abuse")
+    await operator.FreezeAccount(freeze)
+    for credential in (*keys, person.access):
+        found = await refused(auth, "ACCOUNT_FROZEN", credential)
+        assert (found.status, found.metadata["scope"]) == (403, "ALL")
+        assert "abuse" not in json.dumps(found.body)
+    await operator.UnfreezeAccount(accounts_pb2.UnfreezeAccountRequest(account=person.account, scope="ALL"))
+    for credential in keys:
+        await passes(auth, credential)
+
+
+async def test_a_freeze_of_spending_leaves_reading_and_ends_by_the_clock(auth):
+    person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
+    made = await auth.key(person)
+    end = at(auth.clock.now() + datetime.timedelta(minutes=1))
+    await operator.FreezeAccount(
+        accounts_pb2.FreezeAccountRequest(account=person.account, scope="SPENDING", reason="payment", expire_time=end)
+    )
+    await passes(auth, made.secret)
+    found = await refused(auth, "ACCOUNT_FROZEN", made.secret, method=CREATE, verb="POST")
+    assert found.metadata["until"] == "2026-11-21T12:01:00+00:00"
+    auth.clock.advance(60)
+    await passes(auth, made.secret, method=CREATE, verb="POST")
+
+
+async def test_a_freeze_of_keys_leaves_the_session(auth):
+    person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
+    made = await auth.key(person)
+    await operator.FreezeAccount(accounts_pb2.FreezeAccountRequest(account=person.account, scope="KEYS", reason="leak"))
+    await refused(auth, "ACCOUNT_FROZEN", made.secret)
+    await passes(auth, person.access)
+    method = {"audience": "auth", "verb": "POST", "method": "filmgate.auth.v1.Keys/CreateKey"}
+    await refused(auth, "ACCOUNT_FROZEN", person.access, **method)
+
+
+@promised(carry="CARRY-0.1", kling="KLING-A0.2")
+async def test_core_calls_need_the_policy_in_force(auth):
+    person = await auth.register()
+    made = await auth.key(person)
+    await set_policy(auth)
+    found = await refused(auth, "POLICY_NOT_ACCEPTED", made.secret, method=CREATE, verb="POST")
+    assert (found.status, found.code) == (400, 9)
+    expected = {"policy": "pol_1", "version": "1", "accept_at": "/v1/policies/pol_1:accept"}
+    assert expected.items() <= found.metadata.items()
+    await passes(auth, person.access, gate="ACCOUNT", audience="privacy", method=ACCEPT, verb="POST")
+    await accept(auth, person.account)
+    await passes(auth, made.secret, method=CREATE, verb="POST")
+    async with auth.database.transaction() as session:
+        row = (await session.execute(sa.text("SELECT accepted, receipt, accept_time FROM acceptances"))).one()
+    assert tuple(row) == (1, "rcp_1", auth.clock.now())
+
+
+async def test_an_announced_version_is_needed_from_its_time_on(auth):
+    person = await auth.register()
+    await set_policy(auth, 1)
+    await accept(auth, person.account, 1)
+    await set_policy(auth, 2, seconds=60)
+    auth.clock.advance(59.999)
+    await passes(auth, person.access)
+    auth.clock.advance(0.001)
+    found = await refused(auth, "POLICY_NOT_ACCEPTED", person.access)
+    assert found.metadata["version"] == "2"
+    await accept(auth, person.account, 2)
+    await passes(auth, person.access)
+
+
+async def test_one_persons_acceptance_is_not_anothers(auth):
+    bob, eve = await auth.register(PHONE), await auth.register(EMAIL)
+    await set_policy(auth)
+    await accept(auth, bob.account)
+    await passes(auth, bob.access)
+    await refused(auth, "POLICY_NOT_ACCEPTED", eve.access)
+
+
+async def test_the_grades_of_freshness(auth):
+    """With a feed that stands still: spending for 5 s, reading one's own for 60 s, anyone's public pages always."""
+    made = await auth.key(await auth.register())
+    await auth.house.feed.catch_up(None)
+    auth.steady.now += 5
+    await passes(auth, made.secret, strictness="STRICT")
+    auth.steady.now += 0.001
+    found = await refused(auth, "AUTHORISER_UNAVAILABLE", made.secret, strictness="STRICT")
+    assert (found.status, found.code, found.headers["retry-after"]) == (503, 14, "1")
+    assert found.body["details"][1]["retry_delay"] == "1s"
+    await passes(auth, made.secret, strictness="LENIENT")
+    auth.steady.now += 54.999
+    await passes(auth, made.secret, strictness="LENIENT")
+    auth.steady.now += 0.001
+    await refused(auth, "AUTHORISER_UNAVAILABLE", made.secret, strictness="LENIENT")
+    assert (await check(auth, gate="OPEN", method="filmgate.auth.v1.Logins/SendCode")).status.code == 0
+    await auth.house.feed.catch_up(None)
+    await passes(auth, made.secret, strictness="STRICT")
+
+
+async def test_with_the_database_stopped_what_is_known_goes_on_and_nothing_else_is_judged(auth, postgres):
+    """Whether an unknown key is one cannot be known then, so the answer is to try again."""
+    made = await auth.key(await auth.register())
+    support.stop_database(postgres, auth.database)
+    await passes(auth, made.secret)
+    await refused(auth, "AUTHORISER_UNAVAILABLE", domain.new_key())
+    await refused(auth, "KEY_UNKNOWN", "nonsense")
+    auth.steady.now += 5.001
+    assert not await auth.house.feed.catch_up(None)
+    await refused(auth, "AUTHORISER_UNAVAILABLE", made.secret)
+    await passes(auth, made.secret, strictness="LENIENT")
+
+
+@promised(silicon="SILICON-U1.3b", kling="KLING-A11.8b")
+async def test_the_rate_of_an_account_is_limited_with_a_clear_error(auth):
+    person = await auth.register()
+    made = await auth.key(person)
+    most = auth.profile.limits.requests_per_minute
+    for _ in range(most):
+        assert not auth.house.limits.take(person.account)
+    found = await refused(auth, "RATE_LIMITED", made.secret)
+    assert (found.status, found.code, found.metadata["limit"]) == (429, 8, str(most))
+    assert found.headers["retry-after"] == "1"
+    assert found.body["details"][1]["@type"] == "type.googleapis.com/google.rpc.RetryInfo"
+    other = await auth.register(EMAIL)
+    await passes(auth, other.access)
+    auth.steady.now += 60 / most + 0.001
+    await passes(auth, made.secret)
