@@ -15,12 +15,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
 
-from services.runtime import errors
+from services.runtime import errors, telemetry
 
 Time = sa.DateTime(timezone=True)
 """Column type of a moment: aware, UTC."""
 _SERVICES = Path(__file__).parent.parent
 _LOCK_WAIT = "30s"
+_PASSING = ("55P03", "57014", "40001", "40P01")  # lock or statement timeout, lost race, deadlock
+log = telemetry.logger(__name__)
 
 
 class Base(DeclarativeBase):
@@ -58,16 +60,18 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Open a READ COMMITTED transaction; it commits at the end of the block, or rolls back when that raises.
 
-        Raises PEER_UNAVAILABLE when the database cannot be reached or was lost on the way.
+        Raises PEER_UNAVAILABLE when the database cannot be reached, was lost on the way, or others held a lock for too
+        long: the same call may succeed in a moment.
         """
         try:
             async with self._sessions() as session, session.begin():
+                await _connected(session)
                 yield session
-        except (OSError, sa.exc.TimeoutError) as fault:
-            raise errors.PEER_UNAVAILABLE() from fault
         except sa.exc.DBAPIError as fault:
-            if fault.connection_invalidated or isinstance(fault, sa.exc.InterfaceError):
-                raise errors.PEER_UNAVAILABLE() from fault
+            lost = fault.connection_invalidated or isinstance(fault, sa.exc.InterfaceError)
+            if lost or getattr(fault.orig, "sqlstate", "") in _PASSING:
+                log.warning("database_refused", error=fault.orig)
+                raise errors.PEER_UNAVAILABLE(service="database") from fault
             raise
 
     async def ping(self) -> None:
@@ -86,6 +90,15 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+async def _connected(session: AsyncSession) -> None:
+    """Take a connection now, so that a fault of the network is told from one of the block."""
+    try:
+        await session.connection()
+    except (OSError, sa.exc.SQLAlchemyError) as fault:
+        log.warning("database_unreachable", error=fault)
+        raise errors.PEER_UNAVAILABLE(service="database") from fault
 
 
 async def migrate(owner_url: str, service: str) -> None:

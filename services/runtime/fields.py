@@ -22,6 +22,7 @@ _REQUIRED = field_behavior_pb2.FieldBehavior.Value("REQUIRED")
 _REQUEST_ID = re.compile(r"[!-~]{1,255}")
 _PRESENT = "be given"
 _DEPTH = 32
+_MOST_ITEMS = 1000  # where the contract names no max_items
 
 
 def check(message: Message) -> None:
@@ -72,8 +73,9 @@ def _faults(message: Message, path: str, depth: int) -> Iterator[Fault]:
 
 def _repeated_faults(message: Message, field: FieldDescriptor, limits: Any, name: str, depth: int) -> Iterator[Fault]:
     values = getattr(message, field.name)
-    if limits is not None and limits.HasField("max_items") and len(values) > limits.max_items:
-        yield name, f"have at most {limits.max_items} items"
+    most = limits.max_items if limits is not None and limits.HasField("max_items") else _MOST_ITEMS
+    if len(values) > most:
+        yield name, f"have at most {most} items"
         return
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         key_field, value_field = field.message_type.fields_by_name["key"], field.message_type.fields_by_name["value"]

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-import datetime
+import itertools
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,6 +18,7 @@ POLL_SECONDS = 0.2
 PAUSE_SECONDS = 1.0
 SHORTEST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 60.0
+_BEATS_PER_AGE, _OLD_SECONDS = 6, 60.0
 Handler = Callable[[Job], Awaitable[object]]
 Buried = Callable[[AsyncSession, Job], Awaitable[object]]
 log = telemetry.logger(__name__)
@@ -52,6 +54,7 @@ class Runner:
         self._held: dict[str, tuple[Job, asyncio.Task[None]]] = {}
         self._waker = jobs.Waker()
         self._draining = False
+        self._promoted = 0.0
 
     async def run(self) -> None:
         """Work until drained. A database that does not answer is waited for."""
@@ -83,7 +86,7 @@ class Runner:
     async def run_due(self) -> int:
         """Work off everything that is due now, one after the other; answers how many. For tests and commands."""
         worked = 0
-        while job := await self._next(promote=True):
+        while job := await self._next():
             await self._work(job)
             worked += 1
         return worked
@@ -95,7 +98,7 @@ class Runner:
         try:
             if not self._draining:
                 self._waker.event.clear()
-                job = await self._next(promote=True)
+                job = await self._next(POLL_SECONDS)
         finally:
             if job is None:
                 self._slots.release()
@@ -106,9 +109,11 @@ class Runner:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._waker.event.wait(), POLL_SECONDS)
 
-    async def _next(self, *, promote: bool) -> Job | None:
+    async def _next(self, pause: float = 0.0) -> Job | None:
+        """Claim a job; what became due is queued before, unless that was done within the pause."""
         kinds = list(self._handlers)
-        if promote:
+        if time.monotonic() - self._promoted >= pause:
+            self._promoted = time.monotonic()
             async with self.database.transaction() as session:
                 await jobs.promote(session, kinds, self._clock.now())
         async with self.database.transaction() as session:
@@ -191,9 +196,19 @@ class Runner:
 
     async def _beat_for_ever(self) -> None:
         """Beat for all held jobs in one statement, in a task of its own, so that a busy handler does not stop it."""
-        while True:
+        for number in itertools.count(1):
             await asyncio.sleep(self._beat)
             await self.beat()
+            if number % _BEATS_PER_AGE == 0:
+                await self._tell_ages()
+
+    async def _tell_ages(self) -> None:
+        """Say for which kinds a job has waited long: an effect that does not arrive must not go unnoticed."""
+        with contextlib.suppress(errors.Failure):
+            async with self.database.transaction() as session:
+                for kind in self._handlers:
+                    if (age := await jobs.oldest_age(session, kind)) > _OLD_SECONDS:
+                        log.warning("jobs_old", kind=kind, seconds=round(age))
 
     async def beat(self) -> None:
         """Extend all leases once, and stop the handlers of jobs whose lease is gone or cannot be extended in time."""
@@ -206,7 +221,7 @@ class Runner:
                 alive = await jobs.beat(session, held, self._clock.now(), self._lease)
         except Exception as fault:  # noqa: BLE001  the next beat may reach the database
             log.fault("beat_failed", fault, worker=self._name)
-        now: datetime.datetime = self._clock.now()
+        now = self._clock.now()
         for job in held:
             gone = job.lease_until <= now if alive is None else job.id not in alive
             if gone and not job.ended and job.id in self._held:

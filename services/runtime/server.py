@@ -80,7 +80,7 @@ def build(
     grpc_server = grpc.aio.server(
         interceptors=[Interceptors(settings.name, policies, verifier)],
         options=[*channels.OPTIONS, *_OPTIONS],
-        maximum_concurrent_rpcs=1000,
+        maximum_concurrent_rpcs=10_000,  # open watchers count too
     )
     for room in rooms:
         room.add(room.servicer, grpc_server)

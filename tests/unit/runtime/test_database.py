@@ -148,3 +148,42 @@ async def test_the_runtimes_tables_are_what_its_migrations_make(postgres: Server
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
     await engine.dispose()
+
+
+async def test_a_fault_of_the_block_is_not_taken_for_one_of_the_database(database: Database) -> None:
+    with pytest.raises(FileNotFoundError):
+        async with database.transaction():
+            Path("/nowhere/at/all").read_bytes()
+
+
+async def test_a_cancelled_caller_leaves_no_lock_and_no_dead_connection(postgres: Server) -> None:
+    _, url = postgres.urls("toy", toy_database.build)
+    opened = Database(url, pool_size=1)
+
+    async def hold() -> None:
+        async with opened.transaction() as session:
+            session.add(Thing(id="a", create_time=START))
+            await session.flush()
+            await session.execute(sa.text("SELECT pg_sleep(60)"))
+
+    for _ in range(3):
+        task = asyncio.create_task(hold())
+        await asyncio.wait([task], timeout=0.1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        async with opened.transaction() as session:
+            session.add(Thing(id="a", create_time=START))
+            await session.flush()
+            await session.rollback()
+    await opened.close()
+
+
+async def test_a_lock_that_others_hold_too_long_is_unavailable(database: Database) -> None:
+    async with database.transaction() as holder:
+        await holder.execute(sa.text("LOCK TABLE things IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(errors.Failure) as caught:  # noqa: PT012  the refusal ends the block
+            async with database.transaction() as session:
+                await session.execute(sa.text("SET LOCAL lock_timeout = '50ms'"))
+                await session.execute(sa.select(Thing))
+    assert caught.value.kind is errors.PEER_UNAVAILABLE
+    assert caught.value.metadata == {"service": "database"}

@@ -24,15 +24,29 @@ async def served() -> AsyncIterator[rpc.Served]:
         yield running
 
 
-async def _many(requests: list[Any]) -> AsyncIterator[Any]:
+async def _many(*requests: Any, ends: bool = True) -> AsyncIterator[Any]:
     for request in requests:
         yield request
+    if not ends:
+        await asyncio.Event().wait()
 
 
-async def call(served: rpc.Served, kind: str, request: Any, peer: str = "edge", **options: Any) -> list[Any]:
+def _argument(kind: str, request: Any, *, refused: bool = False) -> Any:
+    """What a method is called with. A stream that is refused stays open: gRPC calls it INTERNAL to write or close then.
+
+    Without a request (None) nothing is written at all, since the refusal may come before it.
+    """
+    if kind not in ("Collect", "Talk"):
+        return request or good()
+    return _many(*([request] if request else []), ends=not refused)
+
+
+async def call(
+    served: rpc.Served, kind: str, request: Any, peer: str = "edge", refused: bool = False, **options: Any
+) -> list[Any]:
     """Call one RPC of any kind; answers all messages."""
     method = getattr(served.stub(toy.pb2_grpc.ToysStub, peer), kind)
-    argument = _many([request]) if kind in ("Collect", "Talk") else request
+    argument = _argument(kind, request, refused=refused)
     options = {"metadata": rpc.as_caller("toy"), "timeout": 5, **options}
     if kind in ("Watch", "Talk"):
         return [message async for message in method(argument, **options)]
@@ -55,20 +69,20 @@ async def test_every_kind_serves_a_good_call(served: rpc.Served, kind: str) -> N
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_kind_refuses_a_call_without_a_token(served: rpc.Served, kind: str) -> None:
     async with rpc.refused(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID"):
-        await call(served, kind, good(), metadata=())
+        await call(served, kind, None, refused=True, metadata=())
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_kind_refuses_a_missing_scope(served: rpc.Served, kind: str) -> None:
     async with rpc.refused(grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING") as found:
-        await call(served, kind, good(), metadata=rpc.as_caller("toy", ["billing.read"]))
+        await call(served, kind, None, refused=True, metadata=rpc.as_caller("toy", ["billing.read"]))
     assert found[0].metadata["scope"] in ("video.read", "video.write")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_kind_checks_the_fields(served: rpc.Served, kind: str) -> None:
     async with rpc.refused(grpc.StatusCode.INVALID_ARGUMENT, "FIELD_REQUIRED") as found:
-        await call(served, kind, toy.pb2.MakeRequest())
+        await call(served, kind, toy.pb2.MakeRequest(number=1), refused=True)
     assert found[0].metadata["field"] == "text"
 
 
@@ -77,7 +91,7 @@ async def test_every_kind_refuses_bytes_that_are_no_message(served: rpc.Served, 
     channel = served.channel()
     opener = {"Make": channel.unary_unary, "Watch": channel.unary_stream, "Collect": channel.stream_unary}
     method = opener.get(kind, channel.stream_stream)(f"/filmgate.toy.v1.Toys/{kind}")
-    argument = b"\xff\xff" if kind in ("Make", "Watch") else _many([b"\xff\xff"])  # type: ignore[list-item]
+    argument = _argument(kind, b"\xff\xff", refused=True)
     async with rpc.refused(grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID"):
         running = method(argument, metadata=rpc.as_caller("toy"), timeout=5)
         if kind in ("Watch", "Talk"):
@@ -93,7 +107,8 @@ async def test_every_kind_hides_what_a_stranger_raised(kind: str) -> None:
 
     refusal = rpc.refused(grpc.StatusCode.INTERNAL, "INTERNAL")
     async with rpc.serve("toy", [toy.room(burst)]) as served, refusal as found:
-        await call(served, kind, good(), metadata=(*rpc.as_caller("toy"), ("x-request-id", "mine-1")))
+        metadata = (*rpc.as_caller("toy"), ("x-request-id", "mine-1"))
+        await call(served, kind, good(), refused=True, metadata=metadata)
     assert found[0].metadata == {"request_id": "mine-1"}
 
 
@@ -155,7 +170,7 @@ async def test_an_unknown_method_is_unimplemented(served: rpc.Served) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_answers_bear_the_request_id(served: rpc.Served, kind: str) -> None:
     method = getattr(served.stub(toy.pb2_grpc.ToysStub), kind)
-    argument = _many([good()]) if kind in ("Collect", "Talk") else good()
+    argument = _argument(kind, good())
     running = method(argument, metadata=(*rpc.as_caller("toy"), ("x-request-id", "mine-1")), timeout=5)
     assert dict(await running.initial_metadata())["x-request-id"] == "mine-1"
     running.cancel()
@@ -164,7 +179,7 @@ async def test_answers_bear_the_request_id(served: rpc.Served, kind: str) -> Non
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_refusal_sends_no_headers_before_its_trailers(served: rpc.Served, kind: str) -> None:
     method = getattr(served.stub(toy.pb2_grpc.ToysStub), kind)
-    argument = _many([good()]) if kind in ("Collect", "Talk") else good()
+    argument = _argument(kind, None, refused=True)
     running = method(argument, metadata=(("x-request-id", "mine-1"),), timeout=5)
     assert await running.code() == grpc.StatusCode.UNAUTHENTICATED
     assert dict(await running.trailing_metadata())["x-request-id"] == "mine-1"

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from services.runtime import caller, errors, jobs
 from services.runtime.database import Database
@@ -335,3 +336,17 @@ async def test_the_loop_outlives_an_outage(
 
 async def _done(database: Database) -> bool:
     return await state(database) == "DONE"
+
+
+async def test_a_job_that_waits_too_long_is_told(
+    database: Database, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    await put(database, "k")
+    worker = runner(database, clock, nothing)
+    with caplog.at_level("WARNING", "filmgate"):
+        await worker._tell_ages()
+        assert "jobs_old" not in caplog.text
+        async with database.transaction() as session:
+            await session.execute(sa.text("UPDATE jobs SET create_time = now() - interval '5 minutes'"))
+        await worker._tell_ages()
+    assert "jobs_old" in caplog.text
