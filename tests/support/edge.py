@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 from aiohttp import web
 from envoy.service.auth.v3 import external_auth_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -34,6 +35,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTORS = ROOT / "gen" / "filmgate.pb"
 CHECK = "/envoy.service.auth.v3.Authorization/Check"
 CALLER_TOKEN = "the-token-of-check"
+GET_VIDEO = "filmgate.generation.v1.Videos/GetVideo"
+WATCH_VIDEO = "filmgate.generation.v1.Videos/WatchVideo"
+INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 Script = Callable[[Any], Awaitable[Message | None]]
 
 for _file in descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTORS.read_bytes()).file:
@@ -166,6 +170,19 @@ class Edge:
 
     def _pem(self, file: str) -> bytes:
         return (self.settings.certificates / file).read_bytes()
+
+
+def refused(answer: httpx.Response) -> tuple[int, int, str]:
+    """HTTP status, gRPC code and reason of a refusal, whose shape is checked on the way."""
+    body = answer.json()
+    assert answer.headers["content-type"] == "application/json"
+    assert body.keys() == {"code", "message", "details"}
+    assert len(body["message"]) > 10
+    infos = [row for row in body["details"] if row["@type"] == INFO]
+    assert len(infos) == 1
+    assert infos[0]["domain"] == "edge.filmgate"
+    assert infos[0]["metadata"]["request_id"] == answer.headers["x-request-id"]
+    return answer.status_code, body["code"], infos[0]["reason"]
 
 
 def _whole(answer: bytes) -> bool:
