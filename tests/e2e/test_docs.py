@@ -16,11 +16,13 @@ MARK = "=== end of block ==="
 
 def _pairs(page: str) -> list[tuple[str, Any]]:
     """Each shell block with the JSON that the page shows right after it, or None."""
-    found = [match.groups() for match in BLOCK.finditer((ROOT / page).read_text())]
+    text = (ROOT / page).read_text()
+    found = list(BLOCK.finditer(text))
     rows = []
-    for (kind, text), (after, shown) in zip(found, [*found[1:], ("", "")], strict=True):
-        if kind == "sh":
-            rows.append((text, json.loads(shown) if after == "json" else None))
+    for block, after in zip(found, [*found[1:], None], strict=True):
+        shows = after and after.group(1) == "json" and not text[block.end() : after.start()].strip()
+        if block.group(1) == "sh":
+            rows.append((block.group(2), json.loads(after.group(2)) if shows else None))
     return rows
 
 
