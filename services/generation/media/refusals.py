@@ -43,4 +43,4 @@ def of(error: grpc.aio.AioRpcError) -> Failure:
     if kind is None or kind.reason == "INTERNAL":
         return common.PEER_UNAVAILABLE(service="generation")
     metadata = {key: text for key, text in remote.metadata.items() if key != "request_id"}
-    return Failure(kind, metadata, retry_after=remote.retry_after)
+    return kind(retry_after=remote.retry_after, **metadata)
