@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import itertools
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from services.runtime.interceptors import Interceptors
 GRACE_SECONDS = 10.0
 _CHECK_SECONDS = 2.0
 _EVERY_SECONDS = 1.0
+_CHECKS_PER_COUNT = 60
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 log = telemetry.logger(__name__)
@@ -130,9 +132,11 @@ class Health:
         await self._server.start()
 
     async def run(self) -> None:
-        """Check once a second, for ever."""
-        while True:
+        """Check once a second, for ever; once a minute log what was counted."""
+        for number in itertools.count(1):
             await self.check()
+            if number % _CHECKS_PER_COUNT == 0:
+                telemetry.tell_counts()
             await asyncio.sleep(_EVERY_SECONDS)
 
     async def check(self) -> bool:

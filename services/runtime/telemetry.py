@@ -14,7 +14,6 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
 from typing import Any, NamedTuple, TextIO
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -25,9 +24,9 @@ from services.runtime import caller, subject
 
 HIDDEN = "[hidden]"
 OPERATIONAL = frozenset(
-    """address attempt audience code count domain error failed frames grade job kid kind level limit method milliseconds
-    model outcome peer port priority process profile reason removed revision seconds service size_bytes slots stage
-    state status table version worker""".split()  # noqa: SIM905  a list of one word a line would say no more
+    """address attempt audience code count domain error failed frames grade job kid kind level limit method metric
+    milliseconds model outcome peer port priority process profile reason removed revision seconds service size_bytes
+    slots stage state status table total version worker""".split()  # noqa: SIM905  a list of one word a line would say no more
 )
 """Keys whose values are about the service and never about a person."""
 _LONGEST = 200
@@ -183,6 +182,7 @@ def trace_from(traceparent: str) -> tuple[str, str]:
     return trace, os.urandom(8).hex()
 
 
+_log = Logger(__name__)
 _counts: dict[tuple[str, tuple[tuple[str, str], ...]], list[float]] = collections.defaultdict(lambda: [0, 0.0])
 
 
@@ -193,7 +193,8 @@ def count(name: str, value: float = 1.0, **labels: str) -> None:
     cell[1] += value
 
 
-def metrics() -> Iterator[tuple[str, dict[str, str], float, float]]:
-    """Yield (name, labels, times counted, sum) of all that this process counted."""
-    for (name, labels), (times, total) in sorted(_counts.items()):
-        yield name, dict(labels), times, total
+def tell_counts() -> None:
+    """Log what was counted since the last time, one line each: the process calls this every minute."""
+    for (metric, labels), (times, total) in sorted(_counts.items()):
+        _log.info("counted", metric=metric, count=times, total=round(total, 3), **dict(labels))
+    _counts.clear()

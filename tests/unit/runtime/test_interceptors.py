@@ -320,10 +320,15 @@ async def test_a_cancelled_stream_ends_the_method() -> None:
         await asyncio.gather(reading, return_exceptions=True)
 
 
-async def test_calls_are_counted(served: rpc.Served) -> None:
+async def test_calls_are_counted(served: rpc.Served, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("filmgate").setLevel(logging.INFO)
+    telemetry.tell_counts()
     await call(served, "Look", good())
-    found = {(name, labels.get("method")) for name, labels, _, _ in telemetry.metrics()}
-    assert ("calls", "/filmgate.toy.v1.Toys/Look") in found
+    caplog.clear()
+    telemetry.tell_counts()
+    told = [json.loads(record.getMessage()) for record in caplog.records]
+    counted = [line for line in told if line["event"] == "counted" and line["method"].endswith("/Look")]
+    assert [(line["metric"], line["count"], line["code"]) for line in counted] == [("calls", 1, "OK")]
 
 
 async def test_nothing_is_current_outside_of_a_call() -> None:
