@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from services.auth import clients
 from services.auth.accounts.api import Accounts
@@ -39,6 +40,7 @@ from services.runtime.sealed import Sealer
 from services.runtime.server import Room
 
 PEPPER_BYTES = 32
+Proving = TypeVar("Proving", Accounts, Logins)
 
 
 class House:
@@ -68,8 +70,6 @@ class House:
 
     def rooms(self) -> list[Room]:
         """Answer the gRPC services of the process."""
-        shared = {"database": self._database, "feed": self.feed, "profile": self._profile, "clock": self._clock}
-        proving = {**shared, "sealer": self._sealer, "pepper": self._pepper}
         check = Authorization(
             feed=self.feed,
             directory=self.directory,
@@ -81,14 +81,27 @@ class House:
         )
         return [
             check.room(),
-            Accounts(**proving).room(),
-            Logins(**proving).room(),
-            Keys(**shared, pepper=self._pepper).room(),
+            self._proving(Accounts).room(),
+            self._proving(Logins).room(),
+            Keys(
+                database=self._database, feed=self.feed, profile=self._profile, pepper=self._pepper, clock=self._clock
+            ).room(),
             Organizations(self._database).room(),
             Standings(self._database, self.feed).room(),
             Notices(self._database, self._clock).room(),
             Tokens(self._database, self._keyring, self._clock).room(),
         ]
+
+    def _proving(self, kind: type[Proving]) -> Proving:
+        """Make a room that takes codes as proof."""
+        return kind(
+            database=self._database,
+            feed=self.feed,
+            profile=self._profile,
+            sealer=self._sealer,
+            pepper=self._pepper,
+            clock=self._clock,
+        )
 
     def handlers(self, outbox: Path, privacy: Privacy) -> dict[str, Handler]:
         """Answer what works off which kind of job."""
@@ -115,6 +128,7 @@ async def serve(settings: AuthSettings) -> None:
         clock=clock,
         feed_seconds=settings.feed_seconds,
     )
+    await house.feed.catch_up(None)
     privacy = channels.connect("privacy", settings)
     runner = Runner(
         database, house.handlers(settings.outbox, clients.Privacy(privacy)), clock=clock, name="auth",

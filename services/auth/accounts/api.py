@@ -55,11 +55,10 @@ def account_message(row: Account, sealer: Sealer, freezes: Sequence[Freeze]) -> 
 
 
 def _freeze_message(row: Freeze) -> accounts_pb2.Freeze:
-    scope = accounts_pb2.FreezeScope.Value(row.scope)
-    return accounts_pb2.Freeze(scope=scope, reason=row.reason, expire_time=row.expire_time)
+    return accounts_pb2.Freeze(scope=row.scope, reason=row.reason, expire_time=row.expire_time)
 
 
-class Accounts(accounts_pb2_grpc.AccountsServicer):  # type: ignore[misc]  generated without types
+class Accounts(accounts_pb2_grpc.AccountsServicer):
     """Registers and keeps accounts."""
 
     def __init__(

@@ -55,7 +55,9 @@ def refused(failure: errors.Failure, request_id: str) -> external_auth_pb2.Check
 
 
 def _body(status: status_pb2.Status) -> str:
-    body = json_format.MessageToDict(status, preserving_proto_field_name=True)
+    body = json_format.MessageToDict(
+        status, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -26,7 +26,7 @@ LONGEST_CREDENTIAL = 200
 _OPEN = answers.passed()
 
 
-class Authorization(external_auth_pb2_grpc.AuthorizationServicer):  # type: ignore[misc]  generated without types
+class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
     """Says who calls, whether he may, and gives him the token that the services believe."""
 
     def __init__(

@@ -25,9 +25,6 @@ _SCALARS = frozenset(
     | {"google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"}
 )
 """Messages that JSON writes as one value."""
-_FREE = frozenset(
-    {"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue", "google.protobuf.Any"}
-)
 _VERBS = ("get", "put", "post", "delete", "patch")
 
 
@@ -79,7 +76,7 @@ def shape(method: str) -> tuple[Descriptor, frozenset[str]] | None:
     rule = found.GetOptions().Extensions[annotations_pb2.http]
     if rule.body and rule.body != "*":
         inner = found.input_type.fields_by_name[rule.body].message_type
-        return inner, frozenset()
+        return (inner, frozenset()) if inner is not None else None
     path = next((text for verb in _VERBS if (text := getattr(rule, verb))), "")
     return found.input_type, frozenset(_path_fields(path))
 
@@ -111,10 +108,10 @@ def _walk_value(value: Any, field: FieldDescriptor, path: str, depth: int) -> No
         return
     for index, item in enumerate(value if field.is_repeated and isinstance(value, list) else [value]):
         where = f"{path}[{index}]" if field.is_repeated else path
-        if isinstance(item, list) or (isinstance(item, dict) and (inner is None or inner.full_name in _SCALARS)):
-            raise errors.BODY_INVALID(fault=f"{where} is of another type")
-        if isinstance(item, dict) and inner.full_name not in _FREE:
+        if isinstance(item, dict) and inner is not None and inner.full_name not in _SCALARS:
             _walk(item, inner, where, frozenset(), depth - 1)
+        elif isinstance(item, dict | list):
+            raise errors.BODY_INVALID(fault=f"{where} is of another type")
 
 
 def _walk_map(value: Any, entry: Descriptor, path: str, depth: int) -> None:

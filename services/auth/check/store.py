@@ -56,14 +56,12 @@ async def read_changes(session: AsyncSession, floor: int) -> tuple[int, Changes]
                 row.end_time is not None, tuple(digests),
             )
         )  # fmt: skip
-    for row in await session.execute(_FREEZES.where(Freeze.changed >= floor)):
-        frozen = Frozen(row.version, _seconds(row.expire_time), row.lift_time is not None)
-        changes.freezes.append((row.account, row.scope, frozen))
-    for row in await session.execute(_ACCEPTANCES.where(Acceptance.changed >= floor)):
-        changes.acceptances.append((row.account, row.kind, Accepted(row.version, row.accepted)))
-    for row in await session.execute(_POLICIES.where(PolicyInForce.changed >= floor)):
-        policy = Policy(row.version, row.kind, row.number, row.policy, _seconds(row.effective_time))
-        changes.policies.append(policy)
+    for account, scope, version, end, lifted in await session.execute(_FREEZES.where(Freeze.changed >= floor)):
+        changes.freezes.append((account, scope, Frozen(version, _seconds(end), lifted is not None)))
+    for account, kind, version, number in await session.execute(_ACCEPTANCES.where(Acceptance.changed >= floor)):
+        changes.acceptances.append((account, kind, Accepted(version, number)))
+    for version, kind, number, policy, start in await session.execute(_POLICIES.where(PolicyInForce.changed >= floor)):
+        changes.policies.append(Policy(version, kind, number, policy, _seconds(start)))
     return following, changes
 
 

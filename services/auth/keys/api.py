@@ -48,7 +48,7 @@ def key_message(row: Key, now: datetime.datetime, use_time: datetime.datetime | 
     )
 
 
-class Keys(keys_pb2_grpc.KeysServicer):  # type: ignore[misc]  generated without types
+class Keys(keys_pb2_grpc.KeysServicer):
     """Makes, shows and revokes the keys of the caller's project."""
 
     def __init__(self, *, database: Database, feed: Feed, profile: Profile, pepper: bytes, clock: Clock) -> None:
@@ -105,7 +105,7 @@ class Keys(keys_pb2_grpc.KeysServicer):  # type: ignore[misc]  generated without
         """Change the fields that are present; scopes can only be taken away; a dead key stays as it is."""
         now = self._clock.now()
         async with self._database.transaction() as session:
-            row = _found(await store.key(session, request.id, caller.current().project), request.id)
+            row = _found(await store.key(session, request.id, caller.current().project, lock=True), request.id)
             if row.revoke_time is not None or (row.expire_time is not None and row.expire_time <= now):
                 raise FIELD_INVALID(field="id", limit="name a key that is active")
             if request.HasField("display_name"):
@@ -122,7 +122,7 @@ class Keys(keys_pb2_grpc.KeysServicer):  # type: ignore[misc]  generated without
         """Revoke a key for good. Answers when the authoriser of this process refuses it."""
         now = self._clock.now()
         async with self._database.transaction() as session:
-            row = _found(await store.key(session, request.id, caller.current().project), request.id)
+            row = _found(await store.key(session, request.id, caller.current().project, lock=True), request.id)
             row.revoke_time = row.revoke_time or now
             uses = await store.uses_of(session, [row.id])
         await self._feed.catch_up()

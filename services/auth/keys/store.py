@@ -27,10 +27,10 @@ async def count_active(session: AsyncSession, project: str, now: datetime.dateti
     return int((await session.scalar(query)) or 0)
 
 
-async def key(session: AsyncSession, key_id: str, project: str) -> Key | None:
-    """Answer a project's key under its lock."""
-    query = sa.select(Key).where(Key.id == key_id, Key.project == project).with_for_update()
-    return (await session.scalars(query)).one_or_none()
+async def key(session: AsyncSession, key_id: str, project: str, *, lock: bool = False) -> Key | None:
+    """Answer a project's key, under its lock to change it."""
+    query = sa.select(Key).where(Key.id == key_id, Key.project == project)
+    return (await session.scalars(query.with_for_update() if lock else query)).one_or_none()
 
 
 async def keys_of(session: AsyncSession, project: str, page: Page) -> Sequence[Key]:

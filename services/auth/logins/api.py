@@ -61,7 +61,7 @@ def tokens_message(opened: Opened) -> logins_pb2.SessionTokens:
     )
 
 
-class Logins(logins_pb2_grpc.LoginsServicer):  # type: ignore[misc]  generated without types
+class Logins(logins_pb2_grpc.LoginsServicer):
     """Sends codes and keeps sessions."""
 
     def __init__(
@@ -200,6 +200,7 @@ async def _frozen(session: Any, account: str, now: datetime.datetime) -> Excepti
     """Answer the refusal of an account that is frozen in every scope."""
     for freeze in await accounts.freezes_of(session, account, now):
         if freeze.scope == "ALL":
-            until = {"until": freeze.expire_time.isoformat()} if freeze.expire_time else {}
-            return errors.ACCOUNT_FROZEN(scope="ALL", **until)
+            if freeze.expire_time is None:
+                return errors.ACCOUNT_FROZEN(scope="ALL")
+            return errors.ACCOUNT_FROZEN(scope="ALL", until=freeze.expire_time.isoformat())
     return None

@@ -14,7 +14,7 @@ from services.runtime.server import Room
 POLICY = {"Notify": SERVICE("billing", "generation", "privacy", "worker", "auth")}
 
 
-class Notices(notices_pb2_grpc.NoticesServicer):  # type: ignore[misc]  generated without types
+class Notices(notices_pb2_grpc.NoticesServicer):
     """Takes notices for accounts."""
 
     def __init__(self, database: Database, clock: Clock) -> None:

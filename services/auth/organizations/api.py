@@ -32,7 +32,7 @@ def project_message(row: Project) -> organizations_pb2.Project:
     )
 
 
-class Organizations(organizations_pb2_grpc.OrganizationsServicer):  # type: ignore[misc]  generated without types
+class Organizations(organizations_pb2_grpc.OrganizationsServicer):
     """Shows the caller's organisation and its projects."""
 
     def __init__(self, database: Database) -> None:

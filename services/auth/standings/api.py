@@ -15,7 +15,7 @@ from services.runtime.server import Room
 POLICY = {"RecordAcceptance": SERVICE("privacy"), "SetPolicyInForce": SERVICE("privacy")}
 
 
-class Standings(standings_pb2_grpc.StandingsServicer):  # type: ignore[misc]  generated without types
+class Standings(standings_pb2_grpc.StandingsServicer):
     """Takes from privacy what gates the edge; answers when the authoriser of this process knows it."""
 
     def __init__(self, database: Database, feed: Feed) -> None:

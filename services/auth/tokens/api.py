@@ -16,7 +16,7 @@ from services.runtime.server import Room
 POLICY = {"ListCallerKeys": SERVICE("billing", "generation", "media", "worker", "privacy", "auth"), "Exchange": PUBLIC}
 
 
-class Tokens(tokens_pb2_grpc.TokensServicer):  # type: ignore[misc]  generated without types
+class Tokens(tokens_pb2_grpc.TokensServicer):
     """Publishes keys and gives tokens to internal services."""
 
     def __init__(self, database: Database, keyring: Keyring, clock: Clock) -> None:
