@@ -33,7 +33,7 @@ def rooms(database: Database, shelf: Shelf, ledger: Ledger, clock: Clock) -> lis
         Room(
             prices_pb2.DESCRIPTOR.services_by_name["Prices"],
             prices_pb2_grpc.add_PricesServicer_to_server,
-            prices.Prices(shelf, clock),
+            prices.Prices(database, shelf, clock),
             prices.POLICY,
         ),
     ]
@@ -43,10 +43,11 @@ async def serve(settings: BillingSettings) -> None:
     """Publish the price books, then serve until told to end. A published book that was changed stops the start."""
     clock, database = SystemClock(), Database(settings.database_url)
     await database.require_revision("billing")
-    shelf = Shelf(database, clock)
+    shelf = Shelf(clock)
     ledger = Ledger(profile.load(settings.profile), shelf, settings.journals_per_hour)
-    await shelf.publish()
-    await ledger.check(clock.now())
+    async with database.transaction() as session:
+        await shelf.publish(session)
+        await ledger.check(session, clock.now())
     auth, privacy = channels.connect("auth", settings), channels.connect("privacy", settings)
     handlers = audit.handlers(clients.Audit(privacy))
     runner = Runner(

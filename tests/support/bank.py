@@ -3,13 +3,14 @@
 import contextlib
 import dataclasses
 import datetime
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from filmgate.billing.v1 import wallets_pb2
 from services.billing.__main__ import rooms
 from services.billing.prices import shelf
+from services.billing.prices.domain import PriceBook
 from services.billing.prices.shelf import Shelf
 from services.billing.wallets import store
 from services.billing.wallets.api import Wallets
@@ -46,7 +47,7 @@ class Bank:
     def __init__(self, database: Database, clock: FakeClock, profile: Profile, journals_per_hour: int = 3600) -> None:
         self.database = database
         self.clock = clock
-        self.shelf = Shelf(database, clock)
+        self.shelf = Shelf(clock)
         self.ledger = Ledger(profile, self.shelf, journals_per_hour)
         self.wallets = Wallets(database, self.ledger, clock)
         self.sweep = ExpirySweep(database, self.ledger, clock, 3600)
@@ -55,6 +56,16 @@ class Bank:
     def rooms(self) -> list[Room]:
         """What the process serves."""
         return rooms(self.database, self.shelf, self.ledger, self.clock)
+
+    async def publish(self, folder: Path = shelf.FOLDER) -> None:
+        """Publish the price books of a folder."""
+        async with self.database.transaction() as session:
+            await self.shelf.publish(session, folder)
+
+    async def books(self) -> Sequence[PriceBook]:
+        """Answer the published price books."""
+        async with self.database.transaction() as session:
+            return await self.shelf.books(session)
 
     async def wallet(self, organization: str) -> wallets_pb2.Wallet:
         """Ask for a wallet as its owner."""
@@ -115,7 +126,7 @@ async def bank(
     """Open a bank on a fresh database, with the price books of a folder; `limits` as in `rules`."""
     async with postgres.database("billing") as database:
         opened = Bank(database, clock, rules(**limits), journals_per_hour)
-        await opened.shelf.publish(books)
+        await opened.publish(books)
         yield opened
 
 

@@ -1,5 +1,6 @@
 """The Prices service: what things cost, published and quoted."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from filmgate.billing.v1 import prices_pb2
@@ -8,6 +9,7 @@ from services.billing.prices.domain import PriceBook
 from services.billing.prices.shelf import Shelf
 from services.runtime.caller import PUBLIC, SERVICE
 from services.runtime.clock import Clock
+from services.runtime.database import Database
 
 POLICY = {"ListPrices": PUBLIC, "Quote": SERVICE("generation")}
 
@@ -15,13 +17,14 @@ POLICY = {"ListPrices": PUBLIC, "Quote": SERVICE("generation")}
 class Prices:
     """Servicer of filmgate.billing.v1.Prices."""
 
-    def __init__(self, shelf: Shelf, clock: Clock) -> None:
+    def __init__(self, database: Database, shelf: Shelf, clock: Clock) -> None:
+        self._database = database
         self._shelf = shelf
         self._clock = clock
 
     async def ListPrices(self, request: prices_pb2.ListPricesRequest, _: Any) -> prices_pb2.ListPricesResponse:
         """Publish the book in force, those announced, and the outcome table in force."""
-        books, now = await self._shelf.books(), self._clock.now()
+        books, now = await self._books(), self._clock.now()
         current = domain.in_force(books, now)
         return prices_pb2.ListPricesResponse(
             price_books=[_book(book) for book in (current, *domain.announced(books, now))],
@@ -32,9 +35,13 @@ class Prices:
 
     async def Quote(self, request: prices_pb2.QuoteRequest, _: Any) -> prices_pb2.QuoteResponse:
         """Quote a usage by the book in force. Raises PRICE_UNKNOWN."""
-        usage, book = request.usage, domain.in_force(await self._shelf.books(), self._clock.now())
+        usage, book = request.usage, domain.in_force(await self._books(), self._clock.now())
         price = domain.price(book, usage.model, usage.resolution, usage.duration_seconds)
         return prices_pb2.QuoteResponse(price=money.message(book.currency, price), price_version=book.version)
+
+    async def _books(self) -> Sequence[PriceBook]:
+        async with self._database.transaction() as session:
+            return await self._shelf.books(session)
 
 
 def _book(book: PriceBook) -> prices_pb2.PriceBook:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.billing.prices import store
 from services.billing.prices.domain import PriceBook
 from services.runtime.clock import Clock
-from services.runtime.database import Database
 
 FOLDER = Path(__file__).parent / "books"
 _FRESH = datetime.timedelta(minutes=1)
@@ -22,32 +22,32 @@ def contents(folder: Path = FOLDER) -> list[dict[str, Any]]:
 
 
 class Shelf:
-    """Answers the published books from memory; what another process has published is seen within a minute."""
+    """Answers the published books from memory; what another process has published is seen within a minute.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
+    It reads through the caller's transaction: a second connection while one is held could starve the pool.
+    """
+
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._books: Sequence[PriceBook] = ()
         self._read_time: datetime.datetime | None = None
 
-    async def publish(self, folder: Path = FOLDER) -> None:
+    async def publish(self, session: AsyncSession, folder: Path = FOLDER) -> None:
         """Store the versions of `folder` that are new. Raises BookError when one differs from what was published."""
-        async with self._database.transaction() as session:
-            await store.publish(session, contents(folder), self._clock.now())
+        await store.publish(session, contents(folder), self._clock.now())
 
-    async def books(self) -> Sequence[PriceBook]:
+    async def books(self, session: AsyncSession) -> Sequence[PriceBook]:
         """Answer all books by version, at most a minute old."""
         now = self._clock.now()
         if self._read_time is None or now - self._read_time >= _FRESH:
-            async with self._database.transaction() as session:
-                self._books = await store.books(session)
+            self._books = await store.books(session)
             self._read_time = now
         return self._books
 
-    async def book(self, version: int) -> PriceBook:
+    async def book(self, session: AsyncSession, version: int) -> PriceBook:
         """Answer a published version, reading anew for one that is not known. Raises LookupError when there is none."""
         for _ in range(2):
-            for book in await self.books():
+            for book in await self.books(session):
                 if book.version == version:
                     return book
             self._read_time = None

@@ -69,7 +69,7 @@ class Wallets:
         row, refusal = None, None
         async with self._database.transaction() as session:
             try:
-                order = await self._ledger.price(terms, _moment(request.expire_time), now)
+                order = await self._ledger.price(session, terms, _moment(request.expire_time), now)
                 _check_max(request, order)
                 row = await self._ledger.hold(session, order, now)
             except common.Failure as failure:

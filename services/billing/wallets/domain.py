@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import hashlib
-import json
 from collections.abc import Sequence
 
 from services.billing import errors
@@ -110,9 +109,10 @@ class Movement:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all that the movement does."""
-        content = [self.kind, self.currency, [[line.account, line.amount, line.lot] for line in self.lines]]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+        """Hash of all that the movement does and says; an invariant works it out anew from the tables."""
+        head = [self.kind, self.organization, self.video or "", self.description]
+        lines = [f"{line.account} {line.lot or ''} {line.amount} {self.currency}" for line in self.lines]
+        return hashlib.sha256("\n".join([*head, *lines]).encode()).hexdigest()
 
 
 def check_same(recorded: Terms | None, asked: Terms) -> None:

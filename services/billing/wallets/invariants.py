@@ -12,6 +12,13 @@ RULES = {
         GROUP BY journals.id HAVING count(entries.id) <> journals.lines OR EXISTS (
           SELECT FROM entries AS own WHERE own.journal = journals.id GROUP BY own.currency HAVING sum(own.amount) <> 0)
     """,
+    "a journal does and says what was booked": """
+        SELECT journals.id FROM journals JOIN entries ON entries.journal = journals.id
+        GROUP BY journals.id HAVING fingerprint <> encode(sha256(convert_to(concat_ws(E'\\n',
+          kind, journals.organization, coalesce(video, ''), description,
+          string_agg(concat_ws(' ', account, coalesce(lot, ''), amount, currency), E'\\n' ORDER BY entries.id)
+        ), 'UTF8')), 'hex')
+    """,
     "a wallet is the sum of its lots, and held what its open holds took": """
         SELECT organization FROM wallets WHERE wallet_fault(organization) IS NOT NULL
     """,

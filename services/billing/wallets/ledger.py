@@ -25,28 +25,28 @@ class Ledger:
         self._shelf = shelf
         self._journals_per_hour = journals_per_hour
 
-    async def currency(self, now: Moment) -> str:
+    async def currency(self, session: AsyncSession, now: Moment) -> str:
         """Answer the currency of the price book in force, which is the currency of every wallet."""
-        return prices.in_force(await self._shelf.books(), now).currency
+        return prices.in_force(await self._shelf.books(session), now).currency
 
-    async def check(self, now: Moment) -> None:
+    async def check(self, session: AsyncSession, now: Moment) -> None:
         """Raise ValueError when the profile gives its credit in another currency than the prices are in."""
-        currency = await self.currency(now)
+        currency = await self.currency(session, now)
         if self._trial.amount_micros and self._trial.currency != currency:
             raise ValueError(f"the profile's trial credit is in {self._trial.currency}, the price book in {currency}")
 
     async def open(self, session: AsyncSession, organization: str, now: Moment) -> None:
         """Make the wallet with its trial credit unless it exists; of two at once one makes it, the other waits."""
-        currency, lot = await self.currency(now), None
+        currency, lot = await self.currency(session, now), None
         if self._trial.amount_micros:
             end = now + datetime.timedelta(days=self._trial.valid_days)
             lot = store.promotional_lot(organization, self._trial.amount_micros, end, now)
         if await store.open_wallet(session, organization, currency, lot, now) and lot:
             await self._book(session, domain.grant_of_trial(organization, currency, lot.id, lot.granted), now)
 
-    async def price(self, terms: Terms, expire_time: Moment, now: Moment) -> Order:
+    async def price(self, session: AsyncSession, terms: Terms, expire_time: Moment, now: Moment) -> Order:
         """Price the terms by their version of the book. Raises PRICE_UNKNOWN when it may not be held any more."""
-        book = prices.book_for_hold(await self._shelf.books(), terms.price_version, now)
+        book = prices.book_for_hold(await self._shelf.books(session), terms.price_version, now)
         if book is None:
             raise errors.PRICE_UNKNOWN(model=terms.model, resolution=terms.resolution)
         amount = prices.price(book, terms.model, terms.resolution, terms.duration_seconds)
@@ -76,14 +76,14 @@ class Ledger:
 
         An ended hold answers its recorded end; a video without a hold is barred.
         """
-        found = await store.lock_open_hold(session, video)
-        if found is None and await store.hold_of(session, video) is None:
-            await store.bar(session, video, await self.currency(now), now)
-            found = await store.lock_open_hold(session, video)  # an Authorize may have been first after all
-        if found is None:
-            return await store.hold_of(session, video)
+        while (found := await store.lock_open_hold(session, video)) is None:
+            row = await store.hold_of(session, video)
+            if row is None:
+                await store.bar(session, video, await self.currency(session, now), now)
+            elif row.state != "HELD":  # else an Authorize came between the two looks: end its hold after all
+                return row
         row, pieces = found
-        book = await self._shelf.book(row.price_version)
+        book = await self._shelf.book(session, row.price_version)
         return await self._settle(
             session, row, domain.end(pieces, outcome, book.outcomes.get(outcome or "", 0), now), now
         )

@@ -106,7 +106,7 @@ class Journal(Base):
     key: Mapped[str] = column(Element.RESOURCE_ID, sa.Text, nullable=False)
     """With `scope`: what it was booked for, so that nothing is booked twice."""
     fingerprint: Mapped[str] = column(Element.MONEY, sa.Text, nullable=False)
-    """Hash of kind, currency and entries."""
+    """Hash of what it does and says: kind, wallet, video, description and entries."""
     organization: Mapped[str] = column(Element.ORGANIZATION_ID, sa.ForeignKey("wallets.organization"), nullable=False)
     video: Mapped[str | None] = column(Element.RESOURCE_ID, sa.Text)
     description: Mapped[str] = column(Element.MONEY, sa.Text, nullable=False)

@@ -1,6 +1,7 @@
 """Holds from their beginning to each of their ends, and the edges of money, slots and time."""
 
 import asyncio
+import dataclasses
 
 import pytest
 import yaml
@@ -9,6 +10,7 @@ from filmgate.billing.v1 import wallets_pb2
 from services.billing import errors
 from services.billing.prices import domain as prices
 from services.billing.prices import shelf
+from services.billing.wallets.ledger import Ledger
 from services.runtime import errors as common
 from services.runtime import ids
 from services.runtime.errors import Failure
@@ -250,7 +252,7 @@ async def test_a_video_keeps_the_price_that_it_was_sold_at(postgres, clock, tmp_
     async with bank.bank(postgres, clock, books=tmp_path) as house:
         customer = ids.new("org")
         await house.give(customer, 100 * CNY)
-        listed = prices.in_force(await house.shelf.books(), clock.now()).rates["animatic", "720p"]
+        listed = prices.in_force(await house.books(), clock.now()).rates["animatic", "720p"]
         video = (await house.authorize(order(customer, clock))).video
         clock.advance(3600 + 600 - 1)
         grace = (await house.authorize(order(customer, clock))).video
@@ -312,7 +314,9 @@ async def test_a_profile_without_trial_credit_gives_an_empty_wallet(house):
 
 async def test_a_profile_with_credit_in_another_currency_stops_the_start(postgres, clock):
     async with bank.bank(postgres, clock, trial=10) as house:
-        await house.ledger.check(clock.now())
-        object.__setattr__(house.ledger._trial, "currency", "USD")
-        with pytest.raises(ValueError, match="USD"):
-            await house.ledger.check(clock.now())
+        foreign = dataclasses.replace(bank.rules().trial_credit, currency="USD", amount_micros=1)
+        other = Ledger(dataclasses.replace(bank.rules(), trial_credit=foreign), house.shelf, 1)
+        async with house.database.transaction() as session:
+            await house.ledger.check(session, clock.now())
+            with pytest.raises(ValueError, match="USD"):
+                await other.check(session, clock.now())

@@ -214,7 +214,7 @@ def test_billing_does_what_the_model_does(postgres, tmp_path):
 
         def opened(clock: FakeClock) -> Bank:
             bank = Bank(database, clock, rules(open_videos=LIMIT), 1_000_000)
-            runner.run(bank.shelf.publish(tmp_path))
+            runner.run(bank.publish(tmp_path))
             return bank
 
         Machine.run, Machine.opened, Machine.empty = staticmethod(runner.run), staticmethod(opened), staticmethod(empty)
