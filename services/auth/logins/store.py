@@ -93,13 +93,13 @@ async def count_try(session: AsyncSession, flow_id: str, purpose: str) -> Tried 
 async def use_flow(session: AsyncSession, flow_id: str, account: str, now: datetime.datetime) -> None:
     """End a flow whose code was right. The lock of `count_try` makes this happen once.
 
-    Who used a code holds the target: the pause before the next code to it ends, its hour and day go on.
+    A code that was used has reached its target, so the pause before the next one is over; hour and day still count.
     """
-    values, quiet = {"use_time": now, "account": account, "code": None}, {"synchronize_session": False}
-    used = sa.update(Flow).where(Flow.id == flow_id).values(**values).returning(Flow.target_index)
-    target = (await session.execute(used, execution_options=quiet)).scalar()
-    pause_over = sa.update(TargetSends).where(TargetSends.subject == target).values(last_time=now - domain.SEND_PAUSE)
-    await session.execute(pause_over, execution_options=quiet)
+    used = sa.update(Flow).where(Flow.id == flow_id).values(use_time=now, account=account, code=None)
+    options = {"synchronize_session": False}
+    target = await session.scalar(used.returning(Flow.target_index), execution_options=options)
+    paused = sa.update(TargetSends).where(TargetSends.subject == target).values(last_time=now - domain.SEND_PAUSE)
+    await session.execute(paused, execution_options=options)
 
 
 async def forget_code(session: AsyncSession, flow_id: str) -> None:

@@ -151,6 +151,16 @@ async def test_codes_to_a_target_have_a_pause_an_hour_and_a_day(auth):
     await auth.send()
 
 
+async def test_after_a_code_was_used_the_next_may_follow_at_once_within_the_hours_number(auth):
+    await auth.register()
+    for _ in range(auth.profile.limits.codes_per_target_hour - 1):
+        flow, code = await auth.code(PHONE, "LOGIN")
+        await auth.logins.CreateSession(login(flow, code), metadata=ADDRESS)
+    async with rpc.refused(reason="SEND_TOO_SOON") as found:
+        await auth.send(PHONE, "LOGIN")
+    assert found[0].metadata["seconds"] == "3600"
+
+
 async def test_a_source_may_ask_for_so_many_codes_an_hour(auth):
     most = auth.profile.limits.codes_per_address_hour
     targets = [f"+8613800{number:06d}" for number in range(138000, 138000 + most + 2)]
