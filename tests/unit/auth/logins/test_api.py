@@ -151,6 +151,16 @@ async def test_codes_to_a_target_have_a_pause_an_hour_and_a_day(auth):
     await auth.send()
 
 
+async def test_of_many_codes_asked_for_at_once_one_is_sent(auth):
+    stub, request = auth.logins, Send(channel=Send.PHONE, target=PHONE, purpose=Send.REGISTER)
+    calls = [stub.SendCode(request, metadata=ADDRESS) for _ in range(10)]
+    done = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(answer, logins_pb2.SendCodeResponse) for answer in done) == 1
+    assert {rpc_reason(answer) for answer in done if isinstance(answer, Exception)} == {"SEND_TOO_SOON"}
+    await auth.runner.run_due()
+    assert len(auth.messages()) == 1
+
+
 async def test_after_a_code_was_used_the_next_may_follow_at_once_within_the_hours_number(auth):
     await auth.register()
     for _ in range(auth.profile.limits.codes_per_target_hour - 1):
