@@ -8,7 +8,10 @@ import asyncpg
 
 from deploy.local.suite import Suite
 
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+# Who waits for what stands in pg_locks; pg_stat_activity hides it from other roles.
+WAITING = (
+    "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database()"
+)
 
 
 class Locks:
