@@ -19,6 +19,7 @@ class Locks:
 
     def __init__(self, suite: Suite, database: str) -> None:
         self._url = suite.database_urls[database][0].replace("+asyncpg", "")
+        self._database, self._admin_url = database, suite.postgres.admin_url.replace("+asyncpg", "")
 
     @contextlib.asynccontextmanager
     async def hold(self, statement: str, *values: object) -> AsyncIterator[asyncpg.Connection]:
@@ -35,10 +36,10 @@ class Locks:
 
     async def until_waiting(self, seconds: float = 20) -> None:
         """Wait until some process stands before a lock. Raises TimeoutError."""
-        connection = await asyncpg.connect(self._url)
+        connection = await asyncpg.connect(self._admin_url)  # nobody else sees what others wait for
         try:
             async with asyncio.timeout(seconds):
-                while not await connection.fetchval(WAITING):
+                while not await connection.fetchval(WAITING, self._database):
                     await asyncio.sleep(0.01)
         finally:
             await connection.close()
