@@ -11,6 +11,7 @@ WALLET = "SELECT 1 FROM wallets WHERE organization = $1 FOR UPDATE"
 CLAIMED = "SELECT 1 FROM jobs WHERE key = 'generate:' || $1 AND state = 'RUNNING'"
 MADE = "SELECT 1 FROM videos WHERE id = $1 AND state = 'RUNNING' AND progress_percent > 0"
 STAGED = "SELECT 1 FROM files WHERE video = $1 AND state = 'STAGING'"
+BEGUN = "SELECT attempt FROM videos WHERE id = $1 AND stage = 'GENERATING' AND attempt > $2"
 PENDING = "SELECT 1 FROM videos WHERE id = $1 AND settlement = 'PENDING'"
 
 
@@ -130,12 +131,10 @@ async def test_cancel_and_success_compete_for_the_one_update(books, customer, or
 
 
 async def test_a_model_that_keeps_dying_ends_the_video_uncharged(suite, books, customer):
-    video = await _order(customer, LONG)
+    video, attempt = await _order(customer, LONG), 0
     while not await books.value("generation", "SELECT end_time IS NOT NULL FROM videos WHERE id = $1", video):
         with contextlib.suppress(TimeoutError):
-            await until(
-                books, "generation", "SELECT 1 FROM videos WHERE id = $1 AND stage = 'GENERATING'", video, seconds=3
-            )
+            attempt = await until(books, "generation", BEGUN, video, attempt, seconds=3)
             suite.process("triton").kill()
             suite.process("triton").launch()
             await suite.until_ready("triton")

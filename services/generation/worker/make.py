@@ -114,13 +114,12 @@ class Maker:
         return published, made
 
     async def _run(self, video: VideoRow, wanted: ModelJob, target: Path, meter: Meter) -> None:
-        """Have the model write its film to `target`. Raises Later when it was gone before it began."""
+        """Have the model write its film to `target`; a model whose process died is loaded anew before its fault is
+        raised. A server that is gone before its first answer counts too: the job itself may have killed it."""
         image = await self._image(video)
         server, told, seconds = self.server, meter.told, self.run_seconds
         try:
             await film.stream(server, video.model, wanted, image=image, target=target, told=told, seconds=seconds)
-        except triton.ModelUnavailable as fault:
-            raise Later(UNAVAILABLE_PAUSE_SECONDS) from fault
         except triton.ModelGone as gone:
             if gone.dead:
                 await triton.revive(server, video.model, seconds=REVIVE_SECONDS)
