@@ -10,7 +10,7 @@ from deploy.local.suite import Suite
 
 # Who waits for what stands in pg_locks; pg_stat_activity hides it from other roles.
 WAITING = (
-    "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database()"
+    "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = $1"
 )
 
 
