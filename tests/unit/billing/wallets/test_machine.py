@@ -5,6 +5,7 @@ Of operations at once some order, one after the other, must explain every answer
 
 import asyncio
 import copy
+import dataclasses
 import datetime
 import itertools
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any
 import yaml
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import text
 
 from filmgate.billing.v1 import wallets_pb2
@@ -34,20 +35,17 @@ BOOKS = {
 }
 TABLES = "wallets, lots, holds, hold_lots, journals, entries, jobs"
 ORGANIZATIONS = [ids.new("org") for _ in range(2)]
-VIDEOS = [ids.new("vid") for _ in range(6)]
 
 wants = st.builds(
-    Want,
-    st.sampled_from(VIDEOS),
+    lambda *fields: Want(ids.new("vid"), *fields),
     st.sampled_from([ORGANIZATIONS[0], *ORGANIZATIONS]),
-    st.sampled_from([*["480p", "720p"] * 4, "8k"]),
+    st.sampled_from([*["480p", "720p"] * 6, "8k"]),
     st.integers(1, 4),
-    st.sampled_from([*[1] * 6, 2, 2, 3]),
-    st.sampled_from([*[None] * 6, 0, 2, 5, 10]),
+    st.sampled_from([*[0] * 9, 1, 2, 3]),
+    st.sampled_from([*[None] * 8, 2, 5]),
 )
-outcomes = st.sampled_from([None, *prices.OUTCOMES])
-ends = st.tuples(st.sampled_from(VIDEOS), outcomes)
-operations = st.one_of(wants, ends, st.just("sweep"))
+"""Orders of new videos, mostly such as can be held; version 0 stands for the one in force."""
+outcomes = st.sampled_from(["SUCCEEDED", "MODERATED_AFTER", "CANCELLED_RUNNING", "INFRASTRUCTURE_ERROR", None])
 
 
 class Machine(RuleBasedStateMachine):
@@ -57,12 +55,16 @@ class Machine(RuleBasedStateMachine):
     opened: Callable[[FakeClock], Bank]
     empty: Callable[[], Any]
 
+    orders = Bundle("orders")
+
     @initialize()
     def begin(self) -> None:
         self.run(type(self).empty())
         self.clock = FakeClock()
         self.bank = type(self).opened(self.clock)
         self.model = Model(LIMIT, BOOKS)
+        for organization in ORGANIZATIONS:
+            self.give(organization, 12, "CASH", 100, None)
 
     @rule(
         organization=st.sampled_from([ORGANIZATIONS[0], *ORGANIZATIONS]),
@@ -71,6 +73,9 @@ class Machine(RuleBasedStateMachine):
         priority=st.sampled_from([1, 100, 100]),
         seconds=st.sampled_from([None, 60, 60, 3600]),
     )
+    def give_more(self, **lot):
+        self.give(**lot)
+
     def give(self, organization, amount, kind, priority, seconds):
         lot = self.run(self.bank.give(organization, amount, kind=kind, priority=priority, seconds=seconds))
         end, now = None if seconds is None else self.model.now + seconds, self.model.now
@@ -83,27 +88,50 @@ class Machine(RuleBasedStateMachine):
         self.model.now += seconds
         self.at_once([])
 
-    @rule(want=wants)
+    @rule(target=orders, want=wants)
     def authorize(self, want):
+        want = self.dated(want)
         self.at_once([want])
+        return want
 
-    @rule(end=ends)
-    def finish(self, end):
-        self.at_once([end])
+    @rule(target=orders, want=wants, outcome=outcomes)
+    def end_before_it_began(self, want, outcome):
+        self.at_once([(want.video, outcome)])
+        return want
 
-    @rule(want=wants, end=ends, times=st.integers(2, 3))
-    def repeat(self, want, end, times):
+    @rule(want=orders, times=st.integers(1, 3))
+    def ask_again(self, want, times):
         self.at_once([want] * times)
-        self.at_once([(want.video, end[1])] * times)
-        self.at_once([want])
 
-    @rule(several=st.lists(operations, min_size=2, max_size=4))
-    def race(self, several):
-        self.at_once(several)
+    @rule(want=orders, other=wants)
+    def ask_for_other_terms(self, want, other):
+        self.at_once([dataclasses.replace(other, video=want.video)])
 
-    @rule(want=wants, outcome=outcomes)
+    @rule(want=orders, outcome=outcomes, times=st.integers(1, 3))
+    def end(self, want, outcome, times):
+        self.at_once([(want.video, outcome)] * times)
+
+    @rule()
+    def sweep(self):
+        self.at_once(["sweep"])
+
+    @rule(target=orders, want=wants, outcome=outcomes)
     def race_for_one_video(self, want, outcome):
+        want = self.dated(want)
         self.at_once([want, (want.video, outcome), (want.video, None)])
+        return want
+
+    @rule(
+        target=orders, new=st.lists(wants, min_size=1, max_size=2), want=orders, outcome=outcomes, sweep=st.booleans()
+    )
+    def race(self, new, want, outcome, sweep):
+        new = [self.dated(want) for want in new]
+        self.at_once([*new, (want.video, outcome), *(["sweep"] if sweep else [])])
+        return new[0]
+
+    def dated(self, want):
+        """Put the version in force for version 0, as a customer who has just had his quote."""
+        return want if want.version else dataclasses.replace(want, version=1 + (self.model.now >= BOOKS[2].begins))
 
     def at_once(self, several):
         """Do all at once, and find the order of the model that explains what came of it."""
@@ -221,7 +249,7 @@ def test_billing_does_what_the_model_does(postgres, tmp_path):
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=40, stateful_step_count=25, deadline=None, database=None, print_blob=True,
+                max_examples=50, stateful_step_count=25, deadline=None, database=None, print_blob=True,
                 suppress_health_check=list(HealthCheck),
             ),
         )  # fmt: skip

@@ -69,6 +69,17 @@ async def test_one_end_fifty_times_charges_once(house, clock):
     assert micros((await house.wallet(customer)).available) == CNY - micros(found[0].charged)
 
 
+async def test_an_end_that_meets_its_authorize_ends_it(house, clock):
+    """Whichever comes first: the hold is not left open, and the end never answers that it is."""
+    customer = ids.new("org")
+    await house.give(customer, 100 * CNY)
+    requests = [order(customer, clock) for _ in range(TASKS)]
+    pairs = [work for request in requests for work in (house.authorize(request), house.release(request.video))]
+    found = await answers(pairs)
+    assert all(hold.state == wallets_pb2.Hold.RELEASED for hold in found[1::2])
+    assert (await house.wallet(customer)).open_videos == 0
+
+
 async def test_two_wallets_cannot_hold_for_one_video(house, clock):
     customers = [ids.new("org") for _ in range(8)]
     for customer in customers:
