@@ -4,11 +4,12 @@ import contextlib
 import dataclasses
 import datetime
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
+import sqlalchemy as sa
 from obstore.store import ObjectStore
 
 from filmgate.generation.v1 import files_pb2, files_pb2_grpc, models_pb2_grpc, videos_pb2, videos_pb2_grpc
@@ -31,6 +32,7 @@ from services.runtime import ids, profile
 from services.runtime.database import Database
 from services.runtime.errors import Failure
 from services.runtime.jobs import JobRow
+from services.runtime.profile import Profile
 from services.runtime.runner import Runner
 from tests.support import rpc
 from tests.support.billing import Cashier, cashier
@@ -63,13 +65,16 @@ class House:
     served: rpc.Served
     objects: ObjectStore
     folder: Path
+    rules: Profile
+    stop: Callable[[], Awaitable[None]]
+    """Ends the process; its database stays."""
 
     def __post_init__(self) -> None:
         self.videos = self.served.stub(videos_pb2_grpc.VideosStub)
         self.models = self.served.stub(models_pb2_grpc.ModelsStub)
         self.files = self.served.stub(files_pb2_grpc.FilesStub)
         self.media_files = self.served.stub(files_pb2_grpc.FilesStub, "media")
-        self.video_jobs = VideoJobs(self.database, self.cashier.billing, self.clock, 0)
+        self.video_jobs = VideoJobs(self.database, self.cashier.billing, self.clock, self.rules.retention)
         self.file_jobs = FileJobs(self.database, self.objects, self.clock)
         handlers = self.video_jobs.handlers() | self.file_jobs.handlers()
         self.runner = Runner(self.database, handlers, clock=self.clock, name="effects")
@@ -97,7 +102,7 @@ class House:
         async with self.database.transaction() as session:
             return await videos.start(session, video_id, self.clock.now(), attempt)
 
-    async def publish(self, video_id: str, attempt: int = 1, days: int = 1) -> bool:
+    async def publish(self, video_id: str, attempt: int = 1) -> bool:
         """Stage, upload and publish an output, and end the video, as a worker does. False: it had ended."""
         now = self.clock.now()
         async with self.database.transaction() as session:
@@ -106,7 +111,9 @@ class House:
         await self.objects.put_async(staged.object, b"x" * MADE.size_bytes)
         try:
             async with self.database.transaction() as session:
-                await files.publish_output(session, staged.id, MADE, now + datetime.timedelta(days=days))
+                await files.publish_output(
+                    session, staged.id, MADE, now + datetime.timedelta(days=self.rules.retention.output_days)
+                )
                 if not await videos.end(
                     session, video_id, "SUCCEEDED", "SUCCEEDED", now=now, output=staged.id, attempt=attempt
                 ):
@@ -134,8 +141,6 @@ class House:
 
     async def rows(self, table: Any) -> list[Any]:
         """Answer all rows of a table."""
-        import sqlalchemy as sa
-
         async with self.database.transaction() as session:
             return list(await session.scalars(sa.select(table)))
 
@@ -154,17 +159,21 @@ class _RolledBack(Exception):
 
 
 @contextlib.asynccontextmanager
-async def house(postgres: Server, clock: FakeClock, folder: Path, **money: int) -> AsyncIterator[House]:
-    """Serve generation with a loaded model and a customer with credit; `money` as in `cashier`."""
+async def house(
+    postgres: Server, clock: FakeClock, folder: Path, *, rules: str = "default", **money: int
+) -> AsyncIterator[House]:
+    """Serve generation under a profile, with a loaded model and a customer with credit; `money` as in `cashier`."""
     async with postgres.database("generation") as database, cashier(postgres, clock, **money) as till:
-        rules = profile.load("default")
+        kept = profile.load(rules)
         settings = rpc.settings("generation", GenerationSettings)
-        lists = words.load(settings.word_lists, rules.moderation.word_lists)
+        lists = words.load(settings.word_lists, kept.moderation.word_lists)
         writer = Writer("https://films.example")
-        orders = Admission(database, till.billing, lists, writer, clock, settings, rules.version)
+        orders = Admission(database, till.billing, lists, writer, clock, settings, kept.version)
         feed = Feed(database, till.billing, writer, clock)
-        async with rpc.serve("generation", rooms(orders, feed, rules)) as served:
-            opened = House(database, clock, till, orders, feed, served, open_store(str(folder / "objects")), folder)
+        async with contextlib.AsyncExitStack() as server:
+            served = await server.enter_async_context(rpc.serve("generation", rooms(orders, feed, kept)))
+            objects = open_store(str(folder / "objects"))
+            opened = House(database, clock, till, orders, feed, served, objects, folder, kept, server.aclose)
             await opened.load_model()
             yield opened
 

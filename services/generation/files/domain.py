@@ -28,7 +28,12 @@ class Made:
 
 def input_expiry(now: datetime.datetime, days: int) -> datetime.datetime:
     """Answer when an uploaded picture is removed: after the profile's days, but not before it could be used."""
-    return now + max(datetime.timedelta(days=days), SHORTEST_KEPT)
+    return now + kept(days)
+
+
+def kept(days: int) -> datetime.timedelta:
+    """Answer how long content is kept by a profile's days, but never too short to be fetched or used."""
+    return max(datetime.timedelta(days=days), SHORTEST_KEPT)
 
 
 def file_name(file_id: str, content_type: str) -> str:

@@ -18,6 +18,7 @@ from services.runtime.caller import CALLER, Call, Caller, Policy, Verifier
 from services.runtime.errors import INTERNAL, NOT_FOUND, TOKEN_INVALID, Failure
 
 EDGE = "edge"
+GRACE_SECONDS = 10.0
 READ, WRITE = CALLER("video.read"), CALLER("video.write")
 _REQUEST_ID = re.compile(r"[!-~]{1,64}")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -127,7 +128,9 @@ class Server:
     def __init__(self, application: web.Application, settings: MediaSettings, port: int | None = None) -> None:
         self._settings = settings
         self._port = settings.port if port is None else port
-        self._runner = web.AppRunner(application, access_log=None, keepalive_timeout=620, lingering_time=5)
+        self._runner = web.AppRunner(
+            application, access_log=None, keepalive_timeout=620, lingering_time=5, shutdown_timeout=GRACE_SECONDS
+        )
         self._ended = asyncio.Event()
 
     @property
@@ -147,10 +150,9 @@ class Server:
         await self._ended.wait()
 
     async def drain(self, seconds: float) -> None:
-        """Take no new connections; let the present answers end within so many seconds."""
-        self._runner.shutdown_timeout = seconds
-        with contextlib.suppress(RuntimeError):
-            await self._runner.cleanup()
+        """Take no new connections; let the present answers end within so many seconds, then end them."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._runner.cleanup(), seconds)
 
 
 def _tls(settings: MediaSettings) -> ssl.SSLContext:

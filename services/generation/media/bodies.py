@@ -18,7 +18,7 @@ from services.generation.config import MediaSettings
 FORM_BYTES = 16 * 1024
 """Room for the boundary and the headers of a form's one part."""
 CHUNK_BYTES = 64 * 1024
-DRAINED_BYTES, DRAIN_SECONDS = 64 * 2**20, 20
+DRAINED_BYTES, DRAIN_SECONDS, DRAIN_PAUSE_SECONDS = 64 * 2**20, 20, 1
 _BOUNDARY = re.compile(
     r"multipart/form-data\s*;\s*boundary=(?:\"([!-~ ]{1,70})\"|([!#-'*+\-./0-9:=?A-Z^_`a-z|~]{1,70}))", re.I
 )
@@ -41,11 +41,14 @@ def announced(request: web.Request, limit: int) -> int | None:
 
 
 async def drain(request: web.Request) -> None:
-    """Read and drop what a client still sends: one that writes to the end before it reads would never see a refusal."""
+    """Read and drop what a client still sends: one that writes to the end before it reads would never see a refusal.
+
+    A client that pauses is answered at once.
+    """
     left = DRAINED_BYTES
     with contextlib.suppress(TimeoutError, ClientError, ConnectionError, ValueError):
         async with asyncio.timeout(DRAIN_SECONDS):
-            while left > 0 and (chunk := await request.content.read(CHUNK_BYTES)):
+            while left > 0 and (chunk := await _next(request, DRAIN_PAUSE_SECONDS)):
                 left -= len(chunk)
 
 
@@ -78,14 +81,18 @@ async def _write(request: web.Request, target: Path, most: int, limit: int, stal
     size = 0
     with target.open("xb") as file:
         while True:
-            async with asyncio.timeout(stall_seconds):
-                chunk = await request.content.read(CHUNK_BYTES)
+            chunk = await _next(request, stall_seconds)
             if not chunk:
                 return size
             size += len(chunk)
             if size > most:
                 raise errors.UPLOAD_TOO_LARGE(limit=limit)
             file.write(chunk)
+
+
+async def _next(request: web.Request, stall_seconds: float) -> bytes:
+    async with asyncio.timeout(stall_seconds):
+        return await request.content.read(CHUNK_BYTES)
 
 
 def _unwrap(path: Path, content_type: str) -> int:

@@ -13,6 +13,7 @@ from services.runtime import jobs, requests, telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.jobs import Job
+from services.runtime.profile import Retention
 
 log = telemetry.logger(__name__)
 
@@ -20,12 +21,12 @@ log = telemetry.logger(__name__)
 class VideoJobs:
     """Handlers of the jobs about videos, and the sweep, which the worker runs once a minute.
 
-    `input_days` is how long the profile keeps uploaded pictures; 0: no longer than the videos made from them need.
+    `retention` is the profile's: uploaded pictures kept for 0 days go with the last video that is made from them.
     """
 
-    def __init__(self, database: Database, billing: Billing, clock: Clock, input_days: int) -> None:
+    def __init__(self, database: Database, billing: Billing, clock: Clock, retention: Retention) -> None:
         self._database, self._billing, self._clock = database, billing, clock
-        self._input_days = input_days
+        self._retention = retention
 
     def handlers(self) -> dict[str, Callable[[Job], Awaitable[None]]]:
         """Answer the handlers by kind."""
@@ -47,7 +48,7 @@ class VideoJobs:
         settled = await self._billing.capture(video.id, video.outcome)
         async with self._database.transaction() as session:
             await store.settled(session, video.id, settled.settlement, settled.micros)
-            if video.image and not self._input_days and not await store.is_needed(session, video.image):
+            if video.image and not self._retention.input_days and not await store.is_needed(session, video.image):
                 await files.let_go(session, video.image, self._clock.now() + files_domain.AFTER_LAST_USE)
             await jobs.finish(session, job)
 
@@ -92,9 +93,11 @@ class VideoJobs:
                 await self._billing.capture(video_id, video.outcome)
 
     async def sweep_rows(self) -> None:
-        """Delete stored answers past their 24 hours, jobs that ended long ago, and reports of workers long gone."""
+        """Forget the texts of videos whose content has expired; delete stored answers past their 24 hours, jobs that
+        ended long ago, and reports of workers long gone."""
         now = self._clock.now()
         async with self._database.transaction() as session:
+            await store.forget_texts(session, now - files_domain.kept(self._retention.output_days))
             await requests.sweep(session, now)
             await jobs.sweep(session, now - store.JOBS_KEPT)
             await models.sweep_reports(session, now)

@@ -239,6 +239,14 @@ async def forget(session: AsyncSession, video_id: str, now: datetime.datetime) -
     await _update(session, video_id, [VideoRow.end_time.is_not(None)], {**gone, "sequence": VideoRow.sequence + 1})
 
 
+async def forget_texts(session: AsyncSession, before: datetime.datetime) -> None:
+    """Remove the texts of videos that ended before a moment."""
+    written = sa.or_(VideoRow.prompt.is_not(None), VideoRow.negative_prompt.is_not(None))
+    statement = sa.update(VideoRow).where(VideoRow.end_time < before, written)
+    gone = {"prompt": None, "negative_prompt": None}
+    await session.execute(statement.values(gone), execution_options={"synchronize_session": False})
+
+
 async def outputs(session: AsyncSession, videos: Sequence[VideoRow]) -> dict[str, FileRow]:
     """Answer the files of made videos by video id, as far as they are still there."""
     wanted = [video.output for video in videos if video.output]

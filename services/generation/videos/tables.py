@@ -79,5 +79,6 @@ class VideoRow(Base):
         sa.Index(
             "videos_open", "organization", postgresql_where=sa.text("state IN ('ADMITTING', 'QUEUED', 'RUNNING')")
         ),
+        sa.Index("videos_texts", "end_time", postgresql_where=sa.text("prompt IS NOT NULL")),
         sa.Index("videos_image", "image", postgresql_where=sa.text("image IS NOT NULL")),
     )

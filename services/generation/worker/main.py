@@ -86,7 +86,7 @@ def _effects(
 ) -> list[Part]:
     """All other jobs, and what recurs."""
     clock = SystemClock()
-    video_jobs = VideoJobs(database, billing, clock, rules.retention.input_days)
+    video_jobs = VideoJobs(database, billing, clock, rules.retention)
     file_jobs = FileJobs(database, store, clock)
     runner = Runner(
         database,

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -141,7 +140,7 @@ class Maker:
         async with self.database.transaction() as session:
             staged = await files.stage_output(session, video, self.clock.now())
         await obstore.put_async(self.objects, staged.object, path)
-        kept = self.clock.now() + datetime.timedelta(days=self.profile.retention.output_days)
+        kept = self.clock.now() + files_domain.kept(self.profile.retention.output_days)
         async with self.database.transaction() as session:
             if not await files.publish_output(session, staged.id, made, kept):
                 raise OutputSwept(staged.id)

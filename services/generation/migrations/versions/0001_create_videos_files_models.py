@@ -31,6 +31,7 @@ CREATE TABLE videos (
 CREATE INDEX videos_list ON videos (project, create_time, id);
 CREATE UNIQUE INDEX videos_external_id ON videos (project, external_id) WHERE delete_time IS NULL;
 CREATE INDEX videos_open ON videos (organization) WHERE state IN ('ADMITTING', 'QUEUED', 'RUNNING');
+CREATE INDEX videos_texts ON videos (end_time) WHERE prompt IS NOT NULL;
 CREATE INDEX videos_image ON videos (image) WHERE image IS NOT NULL;
 CREATE TABLE files (
   id text PRIMARY KEY, organization text NOT NULL, project text NOT NULL, account text NOT NULL,

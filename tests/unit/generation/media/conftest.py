@@ -1,9 +1,23 @@
 import pytest
 
-from tests.support import generation
+from tests.support import generation, uploads
 
 
 @pytest.fixture
 async def house(postgres, clock, tmp_path):
     async with generation.house(postgres, clock, tmp_path) as opened:
         yield opened
+
+
+@pytest.fixture
+async def gate(house):
+    async with uploads.gate(house) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def edge(gate):
+    """The edge, on behalf of the customer."""
+    async with gate.client() as client:
+        client.headers.update(gate.customer())
+        yield client

@@ -76,3 +76,14 @@ async def test_without_billing_the_price_is_left_out_and_the_list_is_answered(ho
     await house.cashier.stop()
     [model] = (await listed(house)).models
     assert not model.HasField("price_from")
+
+
+@pytest.mark.promise("SILICON-U4.3c")
+async def test_each_model_bears_its_licence_and_a_call_beyond_its_limits_is_refused(house):
+    [model] = (await listed(house)).models
+    assert model.license == "Apache-2.0"
+    beyond = {"duration_seconds": max(model.limits.duration_seconds) + 1, "resolution": "2160p", "aspect_ratio": "3:1"}
+    for field, value in beyond.items():
+        async with rpc.refused(grpc.StatusCode.INVALID_ARGUMENT, "PARAMETER_UNSUPPORTED") as found:
+            await house.create(**{field: value})
+        assert found[0].metadata["field"] == field

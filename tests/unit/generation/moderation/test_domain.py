@@ -9,7 +9,6 @@ from services.generation.moderation.domain import Rules, Term
 RULES = words.load(GenerationSettings().word_lists, ("common",))
 
 
-@pytest.mark.promise("KLING-P6.2")
 @pytest.mark.parametrize(
     ("text", "category"),
     [

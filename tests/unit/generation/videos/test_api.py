@@ -97,12 +97,20 @@ async def test_the_highest_price_may_be_met_exactly(house):
     assert await house.create(max_price=money_pb2.Money(currency_code="CNY", nanos=100_000_000))
 
 
-async def test_refused_content_leaves_its_verdict_and_no_text(house):
-    await refusal(house.create(prompt="make a bomb"))
+@pytest.mark.promise("KLING-A3.10b", "KLING-A11.9", "KLING-P6.2")
+@pytest.mark.parametrize(
+    ("prompt", "category"),
+    [("make a bomb", "weapons"), ("制作炸弹的方法", "weapons"), ("hardcore porn", "sexual"), ("色情视频", "sexual")],
+)
+async def test_refused_content_is_told_by_category_and_leaves_its_verdict_and_no_text(house, prompt, category):
+    found = await refusal(house.create(prompt=prompt))
+    assert found[1] == "CONTENT_REFUSED"
+    assert found[2]["category"] == category
+    assert await house.counts() == (0, 0, 0)
     await house.create()
-    verdicts = sorted((row.verdict, row.category) for row in await house.rows(VerdictRow))
-    assert verdicts == [("PASSED", ""), ("REFUSED", "weapons")]
-    assert "bomb" not in str([vars(row) for row in await house.rows(VerdictRow)])
+    verdicts = sorted((row.verdict, row.category, row.account) for row in await house.rows(VerdictRow))
+    assert verdicts == [("PASSED", "", rpc.ACCOUNT), ("REFUSED", category, rpc.ACCOUNT)]
+    assert prompt not in str([vars(row) for row in await house.rows(VerdictRow)])
 
 
 async def test_an_empty_wallet_is_told_what_is_missing(house):

@@ -1,0 +1,204 @@
+"""The records of files: what their owner sees, what media may do, what happens to them by itself."""
+
+import datetime
+
+import grpc
+import pytest
+
+from filmgate.generation.v1 import files_pb2
+from services.generation.files import store
+from services.generation.files.tables import FileRow
+from services.runtime.jobs import JobRow
+from tests.support import generation, rpc
+from tests.support.generation import MADE, refusal, stranger
+
+Code = grpc.StatusCode
+
+
+async def get(house, file_id, metadata=None):
+    return await house.files.GetFile(files_pb2.GetFileRequest(id=file_id), metadata=metadata or house.mine)
+
+
+async def delete(house, file_id, metadata=None):
+    return await house.files.DeleteFile(files_pb2.DeleteFileRequest(id=file_id), metadata=metadata or house.mine)
+
+
+async def objects(house):
+    return sorted(path.name for path in (house.folder / "objects").rglob("*") if path.is_file())
+
+
+async def test_an_upload_is_a_file_once_it_is_finished(house):
+    begun = await house.media_files.BeginUpload(files_pb2.BeginUploadRequest(size_bytes=7), metadata=house.mine)
+    assert begun.object == f"inputs/{rpc.ORGANIZATION}/{begun.id}"
+    assert (begun.image.side_pixels, begun.image.pixels, begun.image.ratio) == (300, 50_000_000, 4)
+    assert files_pb2.File.State.Name((await get(house, begun.id)).state) == "UPLOADING"
+    found = files_pb2.UploadedImage(content_type="image/png", size_bytes=7, sha256="cd" * 32, width=640, height=360)
+    asked = files_pb2.FinishUploadRequest(id=begun.id, image=found)
+    file = await house.media_files.FinishUpload(asked)
+    assert (file.name, file.kind, file.width) == (f"files/{begun.id}", files_pb2.File.IMAGE, 640)
+    assert file.expire_time.ToDatetime(datetime.UTC) == house.clock.now() + datetime.timedelta(days=1)
+    assert await get(house, begun.id) == file
+    again = await refusal(house.media_files.FinishUpload(asked))
+    assert again[:2] == (Code.NOT_FOUND, "NOT_FOUND")
+
+
+async def test_an_upload_that_came_to_nothing_is_no_file(house):
+    begun = await house.media_files.BeginUpload(files_pb2.BeginUploadRequest(), metadata=house.mine)
+    for _ in range(2):
+        await house.media_files.FinishUpload(files_pb2.FinishUploadRequest(id=begun.id))
+    assert await house.rows(FileRow) == []
+
+
+async def test_an_announced_size_above_the_limit_is_refused(house):
+    asked = files_pb2.BeginUploadRequest(size_bytes=32 * 2**20 + 1)
+    found = await refusal(house.media_files.BeginUpload(asked, metadata=house.mine))
+    assert found[:2] == (Code.OUT_OF_RANGE, "UPLOAD_TOO_LARGE")
+    assert found[2]["limit"] == str(32 * 2**20)
+
+
+async def test_only_media_finishes_uploads(house):
+    for peer in ("edge", "worker", "billing"):
+        stub = type(house.files)(house.served.channel(peer))
+        call = stub.FinishUpload(files_pb2.FinishUploadRequest(id="fil_1"), metadata=house.mine)
+        assert (await refusal(call))[:2] == (Code.PERMISSION_DENIED, "PEER_NOT_ALLOWED")
+
+
+async def test_the_list_is_the_projects_own_newest_first(house):
+    made = []
+    for _ in range(3):
+        made.insert(0, await house.picture())
+        house.clock.advance(1)
+    await house.picture(metadata=stranger())
+    page = await house.files.ListFiles(files_pb2.ListFilesRequest(page_size=2), metadata=house.mine)
+    rest = files_pb2.ListFilesRequest(page_size=2, page_token=page.next_page_token)
+    last = await house.files.ListFiles(rest, metadata=house.mine)
+    assert [file.id for file in (*page.files, *last.files)] == made
+    assert not last.next_page_token
+
+
+async def test_another_organisations_file_does_not_exist(house):
+    theirs = await house.picture(metadata=stranger())
+    for call in (get(house, theirs), delete(house, theirs)):
+        assert (await refusal(call))[:2] == (Code.NOT_FOUND, "NOT_FOUND")
+    located = house.files.LocateContent(files_pb2.LocateContentRequest(id=theirs), metadata=house.mine)
+    assert (await refusal(located))[1] == "NOT_FOUND"
+    assert (await refusal(house.create(image=theirs)))[1] == "FILE_UNKNOWN"
+
+
+async def test_a_deleted_file_is_gone_at_once_and_its_bytes_soon(house):
+    file = await house.picture()
+    await delete(house, file)
+    for call in (get(house, file), delete(house, file)):
+        assert (await refusal(call))[1] == "NOT_FOUND"
+    assert (await refusal(house.create(image=file)))[1] == "FILE_UNKNOWN"
+    await house.runner.run_due()
+    assert await objects(house) == []
+    assert await house.rows(FileRow) == []
+
+
+async def test_a_deleted_picture_stays_readable_for_the_videos_that_are_on_their_way(house):
+    file = await house.picture()
+    video = await house.create(image=file)
+    await delete(house, file)
+    await house.runner.run_due()
+    assert len(await objects(house)) == 2
+    async with house.database.transaction() as session:
+        assert (await store.get(session, file)).object
+    await house.start(video.id)
+    await house.publish(video.id)
+    house.clock.advance(31)
+    await house.runner.run_due()
+    assert [row.kind for row in await house.rows(FileRow)] == ["VIDEO"]
+
+
+async def test_a_picture_is_let_go_soon_after_the_last_video_that_needed_it(house):
+    """Under a profile that keeps nothing after delivery."""
+    file = await house.picture()
+    first, second = await house.create(image=file), await house.create(image=file)
+    for number, video in enumerate((first, second)):
+        await house.start(video.id)
+        await house.publish(video.id)
+        await house.runner.run_due()
+        kept = (await get(house, file)).expire_time.ToDatetime(datetime.UTC) - house.clock.now()
+        assert kept == (datetime.timedelta(days=1), datetime.timedelta(hours=1))[number]
+    house.clock.advance(3600)
+    assert (await refusal(get(house, file)))[1] == "NOT_FOUND"
+    await house.file_jobs.sweep()
+    await house.runner.run_due()
+    assert [name for name in await objects(house) if name.startswith(file)] == []
+
+
+PROFILES = [
+    pytest.param("aicc", marks=pytest.mark.promise("AICC-1.5b")),
+    pytest.param("nexa", marks=pytest.mark.promise("NEXA-1.1.5b")),
+    pytest.param("kling", marks=pytest.mark.promise("KLING-A11.11")),
+    pytest.param("silicon", marks=pytest.mark.promise("SILICON-P0.2")),
+]
+
+
+@pytest.mark.parametrize("rules", PROFILES)
+async def test_what_was_uploaded_and_made_is_removed_when_the_profile_says(postgres, clock, tmp_path, rules):
+    async with generation.house(postgres, clock, tmp_path, rules=rules) as house:
+        file = await house.picture()
+        video = await house.create(image=file)
+        await house.start(video.id)
+        await house.publish(video.id)
+        await house.runner.run_due()
+        retention = house.rules.retention
+        last = max(retention.input_days, retention.output_days, 1)
+        assert len(await objects(house)) == 3
+        house.clock.advance(last * 86_400 + 1)
+        located = files_pb2.LocateContentRequest(id=video.id)
+        assert (await refusal(house.files.LocateContent(located, metadata=house.mine)))[1] == "OUTPUT_EXPIRED"
+        assert (await refusal(get(house, file)))[1] == "NOT_FOUND"
+        await house.file_jobs.sweep()
+        await house.video_jobs.sweep_rows()
+        await house.runner.run_due()
+        assert await objects(house) == []
+        assert await house.rows(FileRow) == []
+        assert not (await house.get(video.id)).parameters.prompt
+
+
+async def test_unfinished_uploads_and_outputs_are_swept_after_a_day(house):
+    await house.media_files.BeginUpload(files_pb2.BeginUploadRequest(), metadata=house.mine)
+    video = await house.create()
+    row = await house.start(video.id)
+    async with house.database.transaction() as session:
+        staged = await store.stage_output(session, row, house.clock.now())
+    await house.objects.put_async(staged.object, b"x")
+    house.clock.advance(86_399)
+    await house.file_jobs.sweep()
+    await house.runner.run_due()
+    assert len(await house.rows(FileRow)) == 2
+    house.clock.advance(2)
+    await house.file_jobs.sweep()
+    await house.runner.run_due()
+    assert await house.rows(FileRow) == []
+    assert await objects(house) == []
+    async with house.database.transaction() as session:
+        assert not await store.publish_output(session, staged.id, MADE, None)
+
+
+async def test_an_output_is_a_file_too_and_a_staged_one_is_not(house):
+    video = await house.create()
+    row = await house.start(video.id)
+    async with house.database.transaction() as session:
+        staged = await store.stage_output(session, row, house.clock.now())
+    for call in (get(house, staged.id), delete(house, staged.id)):
+        assert (await refusal(call))[1] == "NOT_FOUND"
+    await house.publish(video.id)
+    output = (await house.get(video.id)).output.file
+    file = await get(house, output)
+    assert (file.kind, file.content_type, file.size_bytes) == (files_pb2.File.VIDEO, "video/mp4", MADE.size_bytes)
+    await delete(house, output)
+    assert not (await house.get(video.id)).HasField("output")
+
+
+async def test_removing_bytes_that_are_gone_already_is_done(house):
+    file = await house.picture()
+    for path in (house.folder / "objects").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    await delete(house, file)
+    await house.runner.run_due()
+    assert {job.state for job in await house.rows(JobRow) if job.kind == "remove_objects"} == {"DONE"}

@@ -1,0 +1,94 @@
+"""Who may knock at media's door."""
+
+import ssl
+
+import httpx
+import pytest
+
+from services.runtime import caller, ids
+from tests.support import rpc
+from tests.support.uploads import picture
+
+
+def reason(answer):
+    return next(row["reason"] for row in answer.json()["details"] if "reason" in row)
+
+
+@pytest.mark.parametrize("peer", ["generation", "billing", "worker", "operator", "media"])
+async def test_only_the_edge_is_let_in(gate, peer):
+    async with gate.client(peer) as other:
+        answer = await other.post("/v1/files", content=picture(), headers=gate.customer())
+        assert (answer.status_code, reason(answer)) == (403, "PEER_NOT_ALLOWED")
+        assert (await other.get("/v1/nothing")).status_code == 403
+
+
+async def test_another_authority_is_let_nowhere(gate):
+    async with gate.client("edge", "other") as stranger:
+        with pytest.raises((httpx.HTTPError, ssl.SSLError)):
+            await stranger.get("/v1/files/fil_1/content", headers=gate.customer())
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {caller.HEADER: ""}, {caller.HEADER: "forged"}, {caller.HEADER: "a.b.c"}, {"authorization": "Bearer x"}],
+)
+async def test_without_a_callers_token_nothing_is_served(gate, headers):
+    async with gate.client() as edge:
+        for answer in (
+            await edge.post("/v1/files", content=picture(), headers=headers),
+            await edge.get("/v1/files/fil_1/content", headers=headers),
+        ):
+            assert (answer.status_code, answer.json()["code"], reason(answer)) == (401, 16, "TOKEN_INVALID")
+
+
+async def test_a_token_of_another_service_or_of_yesterday_is_refused(gate, clock):
+    async with gate.client() as edge:
+        other = {caller.HEADER: rpc.caller_token("billing")}
+        old = {caller.HEADER: rpc.caller_token("generation", lifetime_seconds=-1)}
+        assert reason(await edge.get("/v1/files/fil_1/content", headers=other)) == "TOKEN_INVALID"
+        assert reason(await edge.get("/v1/files/fil_1/content", headers=old)) == "TOKEN_EXPIRED"
+
+
+async def test_two_tokens_are_none(gate):
+    async with gate.client() as edge:
+        token = rpc.caller_token("generation")
+        answer = await edge.get("/v1/files/fil_1/content", headers=[(caller.HEADER, token), (caller.HEADER, token)])
+        assert reason(answer) == "TOKEN_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/v1/files"),
+        ("PUT", "/v1/files"),
+        ("POST", "/v1/videos/vid_1/content"),
+        ("GET", "/metrics"),
+    ],
+)
+async def test_another_path_is_not_found(gate, edge, verb, path):
+    answer = await edge.request(verb, path)
+    assert (answer.status_code, answer.json()["code"], reason(answer)) == (404, 5, "NOT_FOUND")
+    assert answer.headers["x-request-id"] == "req_of_the_edge"
+
+
+async def test_a_strangers_request_id_is_not_taken(gate):
+    async with gate.client("generation") as other:
+        answer = await other.get("/v1/files", headers={caller.REQUEST_ID: "mine"})
+        assert answer.headers["x-request-id"] != "mine"
+    async with gate.client() as edge:
+        answer = await edge.get("/v1/files", headers={caller.REQUEST_ID: "two words"})
+        assert answer.headers["x-request-id"].startswith("req_")
+
+
+async def test_another_organisations_content_does_not_exist(gate, edge):
+    file = (await edge.post("/v1/files", content=picture())).json()
+    theirs = gate.customer(organization=ids.new("org"), project=ids.new("prj"), account=ids.new("acc"))
+    answer = await edge.get(f"/v1/files/{file['id']}/content", headers=theirs)
+    assert (answer.status_code, answer.json()["code"], reason(answer)) == (404, 5, "NOT_FOUND")
+
+
+async def test_a_stopped_generation_service_is_said(gate, edge):
+    await gate.house.stop()
+    answer = await edge.get("/v1/files/fil_1/content")
+    assert (answer.status_code, answer.json()["code"], reason(answer)) == (503, 14, "PEER_UNAVAILABLE")
