@@ -8,11 +8,16 @@ import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import date_pb2
 
-from filmgate.auth.v1 import accounts_pb2, logins_pb2
+from filmgate.auth.v1 import accounts_pb2, logins_pb2, organizations_pb2
 from filmgate.auth.v1.accounts_pb2_grpc import AccountsStub
 from filmgate.privacy.v1.elements_pb2 import Element
+from services.auth.accounts import api as accounts
 from services.auth.accounts.tables import Account, Freeze
+from services.auth.logins import api as logins
+from services.auth.notices.domain import templates
+from services.auth.organizations import api as organizations
 from services.runtime import profile as profiles
+from services.runtime.database import tables_of
 from tests.support import auth as support
 from tests.support import rpc
 from tests.support.auth import ADDRESS, BORN, EMAIL, PHONE, promised
@@ -144,6 +149,7 @@ async def test_addresses_that_differ_in_case_are_one(auth):
     assert auth.messages()[-1]["template"] == "already_registered"
 
 
+@promised(carry="CARRY-1.1c")
 async def test_without_a_proved_contact_point_there_is_no_account(auth):
     flow, code = await auth.code()
     wrong = f"{(int(code) + 1) % 1_000_000:06d}"
@@ -208,6 +214,37 @@ async def test_what_proves_identity_cannot_be_changed_by_its_owner(auth):
     assert changed.masked_phone == "+86*********00"
 
 
+@promised(aicc="AICC-1.1e", nexa="NEXA-1.1.1e")
+async def test_no_method_moves_an_account_to_another_person(auth):
+    """What a customer can send to the rooms that own identity never names another account, owner or contact point."""
+    customers = [
+        method
+        for file, name, policy in (
+            (accounts_pb2, "Accounts", accounts.POLICY),
+            (logins_pb2, "Logins", logins.POLICY),
+            (organizations_pb2, "Organizations", organizations.POLICY),
+        )
+        for method in file.DESCRIPTOR.services_by_name[name].methods
+        if policy[method.name].kind == "CALLER"
+    ]
+    sent = {field.name for method in customers for field in method.input_type.fields}
+    assert sent == {"display_name", "locale", "page_size", "page_token", "id"}
+    assert {method.name for method in customers if "id" in method.input_type.fields_by_name} == {"EndSession"}
+
+
+@promised(silicon="SILICON-U1.2.4c")
+async def test_nobody_is_asked_for_a_password_and_none_is_stored(auth):
+    files = (accounts_pb2, logins_pb2, organizations_pb2)
+    fields = {
+        field.name for file in files for kind in file.DESCRIPTOR.message_types_by_name.values() for field in kind.fields
+    }
+    columns = {column.name for table in tables_of("auth") for column in table.columns}
+    assert not [name for name in fields | columns if "password" in name]
+    assert not [
+        name for name, texts in templates().items() if "password" in texts["en"].text or "密码" in texts["zh"].text
+    ]
+
+
 async def test_every_caller_sees_his_own_account(auth):
     bob, eve = await auth.register(PHONE), await auth.register(EMAIL)
     for person in (bob, eve):
@@ -235,8 +272,9 @@ def at(moment: datetime.datetime) -> Timestamp:
 @promised(carry="CARRY-5.3", silicon="SILICON-U1.1b")
 async def test_a_freeze_is_shown_told_and_audited_and_can_be_lifted(auth):
     person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
-    account = await operator.FreezeAccount(freeze(person, "ALL"))
-    assert [(row.scope, row.reason) for row in account.freezes] == [(accounts_pb2.ALL, "abuse")]
+    request = accounts_pb2.FreezeAccountRequest(account=person.account, scope="ALL", reason="minor")
+    account = await operator.FreezeAccount(request)
+    assert [(row.scope, row.reason) for row in account.freezes] == [(accounts_pb2.ALL, "minor")]
     assert not account.freezes[0].HasField("expire_time")
     lift = accounts_pb2.UnfreezeAccountRequest(account=person.account, scope="ALL")
     assert not (await operator.UnfreezeAccount(lift)).freezes
@@ -247,7 +285,7 @@ async def test_a_freeze_is_shown_told_and_audited_and_can_be_lifted(auth):
     assert [event.action for event in auth.recorded] == ["FreezeAccount", "UnfreezeAccount", "UnfreezeAccount"]
     event = auth.recorded[0]
     assert (event.service, event.actor, event.subject) == ("auth", "operator", person.account)
-    assert dict(event.detail) == {"scope": "ALL", "reason": "abuse"}
+    assert dict(event.detail) == {"scope": "ALL", "reason": "minor"}
     assert event.id.startswith("evt_")
     assert event.request_id
     assert event.event_time.ToDatetime(datetime.UTC) == auth.clock.now()

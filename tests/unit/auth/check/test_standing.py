@@ -13,7 +13,7 @@ from tests.support.auth import EMAIL, PHONE, promised
 from tests.support.checks import ACCEPT, CREATE, accept, at, check, passes, refused, set_policy
 
 
-@promised(kling="KLING-A3.3 KLING-A11.7")
+@promised(kling="KLING-A3.3")
 async def test_a_frozen_account_is_refused_by_all_its_keys_at_once(auth):
     person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
     keys = [(await auth.key(person)).secret for _ in range(2)]
@@ -28,6 +28,7 @@ async def test_a_frozen_account_is_refused_by_all_its_keys_at_once(auth):
         await passes(auth, credential)
 
 
+@promised(kling="KLING-A12.1")
 async def test_a_freeze_of_spending_leaves_reading_and_ends_by_the_clock(auth):
     person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
     made = await auth.key(person)
@@ -40,6 +41,18 @@ async def test_a_freeze_of_spending_leaves_reading_and_ends_by_the_clock(auth):
     assert found.metadata["until"] == "2026-11-21T12:01:00+00:00"
     auth.clock.advance(60)
     await passes(auth, made.secret, method=CREATE, verb="POST")
+
+
+@promised(silicon="SILICON-U1.3c")
+async def test_a_disabled_account_keeps_the_record_of_its_agreement(auth):
+    person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
+    await set_policy(auth)
+    await accept(auth, person.account)
+    await operator.FreezeAccount(accounts_pb2.FreezeAccountRequest(account=person.account, scope="ALL", reason="terms"))
+    await refused(auth, "ACCOUNT_FROZEN", person.access)
+    async with auth.database.transaction() as session:
+        row = (await session.execute(sa.text("SELECT account, accepted, receipt FROM acceptances"))).one()
+    assert tuple(row) == (person.account, 1, "rcp_1")
 
 
 async def test_a_freeze_of_keys_leaves_the_session(auth):
@@ -124,7 +137,7 @@ async def test_with_the_database_stopped_what_is_known_goes_on_and_nothing_else_
     await passes(auth, made.secret, strictness="LENIENT")
 
 
-@promised(silicon="SILICON-U1.3b", kling="KLING-A11.8b")
+@promised(silicon="SILICON-U1.3b")
 async def test_the_rate_of_an_account_is_limited_with_a_clear_error(auth):
     person = await auth.register()
     made = await auth.key(person)

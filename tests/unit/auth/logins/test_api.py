@@ -13,7 +13,7 @@ from filmgate.privacy.v1.elements_pb2 import Element
 from services.auth.logins.tables import Flow
 from services.runtime.sealed import Forgotten
 from tests.support import rpc
-from tests.support.auth import ADDRESS, BORN, EMAIL, PHONE, Send, promised
+from tests.support.auth import ADDRESS, BORN, EMAIL, PHONE, Send
 
 OTHER = "+8613900139000"
 
@@ -193,7 +193,6 @@ async def test_a_refused_code_counts_nothing(auth):
     await auth.send(OTHER)
 
 
-@promised(carry="CARRY-1.1d")
 async def test_the_proved_contact_point_logs_in(auth):
     person = await auth.register()
     opened = await auth.login()

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from filmgate.auth.v1 import logins_pb2
 from services.auth.logins.tables import Session
 from tests.support import rpc
-from tests.support.auth import ADDRESS, EMAIL, PHONE, promised
+from tests.support.auth import ADDRESS, EMAIL, PHONE
 
 
 def refresh(token: str) -> logins_pb2.RefreshSessionRequest:
@@ -84,7 +84,6 @@ async def test_secrets_of_sessions_are_stored_as_digests(auth):
         assert secret.encode().hex() not in repr(rows)
 
 
-@promised(kling="KLING-P7.4c")
 async def test_a_person_sees_his_devices_and_ends_one(auth):
     person = await auth.register()
     second = await auth.login()
