@@ -116,7 +116,7 @@ class Billing:
 
     async def capture(self, video_id: str, outcome: str) -> Settled:
         """End a hold by the outcome of its video. May be repeated for ever; raises AioRpcError when not answered."""
-        request = wallets_pb2.CaptureRequest(video=video_id, outcome=prices_pb2.Outcome.Value(outcome))
+        request = wallets_pb2.CaptureRequest(video=video_id, outcome=outcome)
         return _settled(await self._wallets.Capture(request))
 
     async def release(self, video_id: str) -> Settled:

@@ -112,8 +112,8 @@ def _file(row: FileRow) -> files_pb2.File:
     return files_pb2.File(
         name=f"files/{row.id}",
         id=row.id,
-        state=files_pb2.File.State.Value(row.state),
-        kind=files_pb2.File.Kind.Value(row.kind),
+        state=row.state,
+        kind=row.kind,
         content_type=row.content_type or "",
         size_bytes=row.size_bytes or 0,
         sha256=row.sha256 or "",

@@ -75,7 +75,7 @@ async def _run(source: Path, copy: Path, bounds: str, seconds: float) -> dict[st
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-    if process.returncode > 0:
+    if process.returncode and process.returncode > 0:
         log.error("decoder_not_started", code=process.returncode, reason=complaint[-200:].decode("ascii", "replace"))
         raise INTERNAL(request_id="")
     return dict(json.loads(output)) if process.returncode == 0 else {"refused": "IMAGE_UNREADABLE"}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import grpc
 from aiohttp import web
@@ -42,5 +43,5 @@ def of(error: grpc.aio.AioRpcError) -> Failure:
     kind = errors.KIND.kinds.get(remote.reason) or COMMON.get(remote.reason)
     if kind is None or kind.reason == "INTERNAL":
         return common.PEER_UNAVAILABLE(service="generation")
-    metadata = {key: text for key, text in remote.metadata.items() if key != "request_id"}
+    metadata: dict[str, Any] = {key: text for key, text in remote.metadata.items() if key != "request_id"}
     return kind(retry_after=remote.retry_after, **metadata)

@@ -37,14 +37,18 @@ class Writer:
             name=f"videos/{row.id}",
             id=row.id,
             external_id=row.external_id or "",
-            state=videos_pb2.Video.State.Value(row.state),
+            state=row.state,
             progress_percent=row.progress_percent,
-            stage=videos_pb2.Video.Stage.Value(row.stage or "STAGE_UNSPECIFIED"),
+            stage=row.stage or "STAGE_UNSPECIFIED",
             parameters=parameters(row),
             price_version=row.price_version or 0,
-            settlement=videos_pb2.Video.Settlement.Value(row.settlement or "SETTLEMENT_UNSPECIFIED"),
+            settlement=row.settlement or "SETTLEMENT_UNSPECIFIED",
             account=row.account,
-            **_times(row),
+            create_time=row.create_time,
+            start_time=row.start_time,
+            end_time=row.end_time,
+            expire_time=row.expire_time,
+            start_deadline=row.start_deadline,
         )
         _write_money(video, row, percent or {})
         if place is not None:
@@ -98,17 +102,12 @@ def timestamp(moment: datetime.datetime) -> timestamp_pb2.Timestamp:
     return written
 
 
-def _times(row: VideoRow) -> dict[str, timestamp_pb2.Timestamp]:
-    names = ("create_time", "start_time", "end_time", "expire_time", "start_deadline")
-    return {name: timestamp(moment) for name in names if (moment := getattr(row, name)) is not None}
-
-
 def _write_money(video: videos_pb2.Video, row: VideoRow, percent: Mapping[str, int]) -> None:
     if row.quote_micros is None or row.currency is None:
         return
     video.quote.CopyFrom(money(row.quote_micros, row.currency))
     price = row.price_micros
-    if price is None and row.outcome in percent:
+    if price is None and row.outcome and row.outcome in percent:
         price = domain.charge(row.quote_micros, percent[row.outcome])
     if price is not None:
         video.price.CopyFrom(money(price, row.currency))

@@ -128,7 +128,7 @@ async def end(
     billing's Outcome. A worker names its `attempt`. Write the video before the job in one transaction, as everyone
     does, and raise when this answers False so that the rest is rolled back.
     """
-    mine = [VideoRow.state.in_(domain.OPEN)]
+    mine: list[Any] = [VideoRow.state.in_(domain.OPEN)]
     if attempt is not None:
         mine += [VideoRow.attempt == attempt, VideoRow.state == "RUNNING"]
     values: dict[str, Any] = {"state": state, "outcome": outcome, "output": output, **_error(error)}

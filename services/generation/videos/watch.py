@@ -120,7 +120,8 @@ class Feed:
         """Yield the present state unless it was seen, then the changes, heartbeats, and how the stream ends."""
         began = quiet_since = self._clock.now()
         # A sequence that the video has not reached was seen of another one: it is shown from the start.
-        sent, change = (after if after <= present.sequence else 0), present
+        sent = after if after <= present.sequence else 0
+        change: Change | None = present
         watcher.seen = max(watcher.seen, present.sequence)
         while True:
             now = self._clock.now()
