@@ -34,16 +34,16 @@ async def test_generation_dies_while_the_hold_is_made(books, customer, money, at
 
 
 async def test_generation_dies_between_the_hold_and_the_queue(books, customer, money, orders, attack):
+    wallet = money.hold(WALLET, _organization(customer))
+    await wallet.__aenter__()
     async with ordering(customer, ORDER):
-        async with money.hold(WALLET, _organization(customer)):
-            await money.until_waiting()
-            video = await until(books, "generation", ADMITTING, _organization(customer))
-            breakpoint_ = orders.hold(ROW, video)
-            await breakpoint_.__aenter__()
-        await until(books, "billing", "SELECT 1 FROM holds WHERE video = $1", video)
-        await orders.until_waiting()
-        await attack("generation")
-        await breakpoint_.__aexit__(None, None, None)
+        await money.until_waiting()
+        video = await until(books, "generation", ADMITTING, _organization(customer))
+        async with orders.hold(ROW, video):
+            await wallet.__aexit__(None, None, None)
+            await until(books, "billing", "SELECT 1 FROM holds WHERE video = $1", video)
+            await orders.until_waiting()
+            await attack("generation")
     await balanced(books, _organization(customer))
     await _orders_again(customer, books)
 

@@ -8,10 +8,7 @@ import asyncpg
 
 from deploy.local.suite import Suite
 
-# Who waits for what stands in pg_locks; pg_stat_activity hides it from other roles.
-WAITING = (
-    "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = $1"
-)
+WAITING = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = $1"
 
 
 class Locks:
