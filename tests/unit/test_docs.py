@@ -1,11 +1,24 @@
 """What the docs name exists: files, functions, settings, and links between pages."""
 
 import ast
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
+from deploy.local.ports import Ports
+from services.auth.config import AuthSettings
+from services.billing.config import BillingSettings
+from services.generation.config import GenerationSettings, MediaSettings
+from services.generation.worker.config import WorkerSettings
+from services.privacy.config import PrivacySettings
+
+SETTINGS = (AuthSettings, BillingSettings, GenerationSettings, MediaSettings, WorkerSettings, PrivacySettings, Ports)
+SETTING = re.compile(r"`(FILMGATE_\w+)`")
+# The supervisor hands each process its own; the page names the pattern or the ports instead.
+PATTERN = re.compile(r"FILMGATE_(HEALTH_PORT|\w+_ADDRESS)")
+EDGE = {"FILMGATE_EDGE_REQUESTS_PER_SECOND"}
 ROOT = Path(__file__).parents[2]
 NAMED = re.compile(r"`((?:services|deploy|tests|protos)/[\w./-]+\.py):([\w.]+)`")
 PATH = re.compile(r"`((?:services|deploy|tests|protos|docs|profiles)/[\w./-]*)`")
@@ -43,3 +56,11 @@ def test_the_life_of_a_video_is_told_from_envoy_to_the_settled_film():
     told = (ROOT / "docs/architecture.md").read_text()
     for step in ("Authorization.Check", "Admission.begin", "Admission.accept", "Maker.generate", "VideoJobs.settle"):
         assert step in told
+
+
+def test_the_page_for_operators_names_exactly_the_settings_that_exist():
+    told = set(SETTING.findall((ROOT / "docs/operations.md").read_text()))
+    fields = (field for settings in SETTINGS for field in dataclasses.fields(settings) if not field.metadata)
+    exist = {f"FILMGATE_{field.name.upper()}" for field in fields} | EDGE
+    hidden = {name for name in exist if PATTERN.fullmatch(name)}
+    assert told - hidden == exist - hidden
