@@ -10,7 +10,7 @@ from services.runtime.server import Room
 from tests.support import rpc
 
 _STANDINGS = {"RecordAcceptance": SERVICE("privacy"), "SetPolicyInForce": SERVICE("privacy")}
-_TOKENS = {"ListCallerKeys": SERVICE("privacy"), "Exchange": SERVICE()}
+_TOKENS = {"ListCallerKeys": SERVICE("privacy", "billing"), "Exchange": SERVICE()}
 
 
 class AuthServer(standings_pb2_grpc.StandingsServicer, tokens_pb2_grpc.TokensServicer):

@@ -1,10 +1,12 @@
-"""The sweep that books what lapsed: lots past their dates, in the background of the process."""
+"""The sweep in the background of the process: books lots past their dates, and removes jobs past their term."""
 
 import asyncio
+import datetime
 
+from filmgate.privacy.v1.elements_pb2 import Element
 from services.billing.wallets import store
 from services.billing.wallets.ledger import Ledger
-from services.runtime import telemetry
+from services.runtime import jobs, subject, telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 
@@ -27,6 +29,7 @@ class ExpirySweep:
         while not self._stop.is_set():
             try:
                 await self.sweep()
+                await self.forget_jobs()
             except Exception as fault:  # noqa: BLE001  the loop outlives whatever the database does
                 log.fault("expiry_sweep_failed", fault)
             try:
@@ -50,3 +53,9 @@ class ExpirySweep:
             if len(organizations) < _BATCH:
                 telemetry.count("lots_lapsed", lapsed)
                 return lapsed
+
+    async def forget_jobs(self) -> int:
+        """Delete the jobs that ended before the term of their payloads; answers how many."""
+        kept = datetime.timedelta(days=subject.rule(Element.JOB_PAYLOAD).retention_days)
+        async with self._database.transaction() as session:
+            return await jobs.sweep(session, self._clock.now() - kept)
