@@ -1,13 +1,21 @@
 """What the databases of a running suite hold, asked with the owner's role: to prove that nothing was stored or lost."""
 
+from typing import Any
+
 import asyncpg
 
 from deploy.local.suite import Suite
 
-COUNTED = {
-    "generation": ("videos", "files", "requests"),
-    "billing": ("holds", "journals", "entries"),
-}
+OWNED = (
+    ("generation", "videos", "project"),
+    ("generation", "files", "project"),
+    ("generation", "requests", "scope"),
+    ("auth", "keys", "project"),
+    ("billing", "holds", "organization"),
+    ("billing", "journals", "organization"),
+    ("billing", "entries", "organization"),
+)
+WALLET = "SELECT available, held, open_holds FROM wallets WHERE organization = $1"
 
 
 class Books:
@@ -29,13 +37,19 @@ class Books:
         found = await self.rows(database, query, *values)
         return found[0][0] if found else None
 
-    async def counts(self) -> dict[str, int]:
-        """How many rows each table has that a refused call must leave alone."""
-        return {
-            f"{database}.{table}": await self.value(database, f"SELECT count(*) FROM {table}")  # noqa: S608  constants
-            for database, tables in COUNTED.items()
-            for table in tables
-        }
+    async def owned(self, made: dict[str, Any]) -> dict[str, int]:
+        """How many rows one customer has of what a refused call must leave alone, and what his wallet holds.
+
+        `made` is the answer of Register. What other customers' videos do in the meantime does not count.
+        """
+        organization = made["organization"]["id"]
+        found = {}
+        for database, table, column in OWNED:
+            owner = organization if column == "organization" else made["project"]["id"]
+            count = f"SELECT count(*) FROM {table} WHERE {column} = $1"  # noqa: S608  constants
+            found[f"{database}.{table}"] = (await self.rows(database, count, owner))[0][0]
+        wallets = await self.rows("billing", WALLET, organization)
+        return found | (dict(wallets[0]) if wallets else dict.fromkeys(("available", "held", "open_holds"), 0))
 
     async def close(self) -> None:
         """Close the connections."""
