@@ -40,6 +40,8 @@ class Prices:
         return prices_pb2.QuoteResponse(price=money.message(book.currency, price), price_version=book.version)
 
     async def _books(self) -> Sequence[PriceBook]:
+        if (books := self._shelf.at_hand()) is not None:
+            return books
         async with self._database.transaction() as session:
             return await self._shelf.books(session)
 

@@ -38,10 +38,15 @@ class Shelf:
 
     async def books(self, session: AsyncSession) -> Sequence[PriceBook]:
         """Answer all books by version, at most a minute old."""
-        now = self._clock.now()
-        if self._read_time is None or now - self._read_time >= _FRESH:
+        if self.at_hand() is None:
             self._books = await store.books(session)
-            self._read_time = now
+            self._read_time = self._clock.now()
+        return self._books
+
+    def at_hand(self) -> Sequence[PriceBook] | None:
+        """Answer the books in memory, None when they are not there or a minute old."""
+        if self._read_time is None or self._clock.now() - self._read_time >= _FRESH:
+            return None
         return self._books
 
     async def book(self, session: AsyncSession, version: int) -> PriceBook:

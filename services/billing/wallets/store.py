@@ -51,11 +51,16 @@ def promotional_lot(organization: str, amount: int, expire_time: Moment, now: Mo
     )  # fmt: skip
 
 
+_LOCK_WALLET = (
+    sa.select(Wallet.currency, Wallet.open_holds, Wallet.park_time)
+    .where(Wallet.organization == sa.bindparam("organization"))
+    .with_for_update()
+)
+
+
 async def lock_wallet(session: AsyncSession, organization: str) -> Any:
     """Lock the wallet's row until the transaction ends and answer it; None when there is no wallet."""
-    columns = Wallet.currency, Wallet.open_holds, Wallet.park_time
-    query = sa.select(*columns).where(Wallet.organization == organization).with_for_update()
-    return (await session.execute(query)).first()
+    return (await session.execute(_LOCK_WALLET, {"organization": organization})).first()
 
 
 _HOLD = sa.text(f"""
@@ -108,25 +113,28 @@ async def hold(session: AsyncSession, order: Order, now: Moment) -> tuple[Any | 
     return (row if row.video else None), row.usable
 
 
+_HOLD_OF = sa.select(Hold.__table__).where(_HOLDS.video == sa.bindparam("video"))
+
+
 async def hold_of(session: AsyncSession, video: str) -> Any | None:
     """Answer the row of a video's hold or bar, None when there is none."""
-    return (await session.execute(sa.select(Hold.__table__).where(_HOLDS.video == video))).first()
+    return (await session.execute(_HOLD_OF, {"video": video})).first()
+
+
+_LOCK_OPEN_HOLD = (
+    sa.select(Hold.__table__, HoldLot.lot, HoldLot.amount.label("piece"), Lot.kind, Lot.expire_time.label("lot_end"))
+    .join(Wallet, Wallet.organization == Hold.organization)
+    .outerjoin(HoldLot, HoldLot.video == Hold.video)
+    .outerjoin(Lot, Lot.id == HoldLot.lot)
+    .where(Hold.video == sa.bindparam("video"), Hold.state == "HELD")
+    .order_by(HoldLot.position)
+    .with_for_update(of=[Hold, Wallet])
+)
 
 
 async def lock_open_hold(session: AsyncSession, video: str) -> tuple[Any, list[Piece]] | None:
     """Lock an open hold, then its wallet; answers its row and what it took. None: it has ended, or there is none."""
-    query = (
-        sa.select(
-            Hold.__table__, HoldLot.lot, HoldLot.amount.label("piece"), Lot.kind, Lot.expire_time.label("lot_end")
-        )
-        .join(Wallet, Wallet.organization == Hold.organization)
-        .outerjoin(HoldLot, HoldLot.video == Hold.video)
-        .outerjoin(Lot, Lot.id == HoldLot.lot)
-        .where(Hold.video == video, Hold.state == "HELD")
-        .order_by(HoldLot.position)
-        .with_for_update(of=[Hold, Wallet])
-    )
-    rows = (await session.execute(query)).all()
+    rows = (await session.execute(_LOCK_OPEN_HOLD, {"video": video})).all()
     if not rows:
         return None
     return rows[0], [Piece(row.lot, row.kind, row.piece, row.lot_end) for row in rows if row.lot]
