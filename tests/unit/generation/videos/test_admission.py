@@ -9,7 +9,6 @@ from filmgate.generation.v1 import videos_pb2
 from services.generation.clients import NotAnswered
 from services.generation.videos import store
 from services.generation.videos.tables import VideoRow
-from services.runtime import caller
 from services.runtime.caller import Caller
 from services.runtime.errors import Failure
 from services.runtime.jobs import JobRow
@@ -129,19 +128,16 @@ async def test_the_sweep_has_an_ended_video_settled_although_its_job_was_lost(ho
 
 
 async def test_billing_that_does_not_answer_leaves_the_order_to_its_clean_up(house):
-    quote = house.cashier.billing.quote
-
-    async def quote_then_stop(*usage):
-        found = await quote(*usage)
+    async with house.cashier.busy(rpc.ORGANIZATION):
+        ordering = asyncio.ensure_future(refusal(house.create(request_id="one")))
+        await house.cashier.until_waiting()
         await house.cashier.stop()
-        return found
-
-    house.cashier.billing.quote = quote_then_stop
-    code, reason, metadata = await refusal(house.create(request_id="one"))
+        code, reason, metadata = await ordering
     assert (code, reason, metadata["service"]) == (grpc.StatusCode.UNAVAILABLE, "PEER_UNAVAILABLE", "billing")
     [row] = await house.rows(VideoRow)
     assert row.state == "ADMITTING"
     assert (await refusal(house.get(row.id)))[1] == "NOT_FOUND"
+    assert (await refusal(house.create(request_id="one")))[1] == "REQUEST_IN_PROGRESS"
 
 
 async def test_billing_that_is_stopped_before_the_quote_leaves_nothing(house):
@@ -153,40 +149,26 @@ async def test_billing_that_is_stopped_before_the_quote_leaves_nothing(house):
 
 
 async def test_a_caller_who_hangs_up_does_not_interrupt_his_order(house):
-    begun = asyncio.Event()
-    go_on = asyncio.Event()
-    quote = house.cashier.billing.quote
-
-    async def slow_quote(*usage):
-        begun.set()
-        await go_on.wait()
-        return await quote(*usage)
-
-    house.cashier.billing.quote = slow_quote
-    call = house.videos.CreateVideo(order(), metadata=house.mine)
-    call_ended = asyncio.ensure_future(call.code())
-    await begun.wait()
-    call.cancel()
-    assert await call_ended == grpc.StatusCode.CANCELLED
-    go_on.set()
+    async with house.cashier.busy(rpc.ORGANIZATION):
+        call = house.videos.CreateVideo(order(), metadata=house.mine)
+        ended = asyncio.ensure_future(call.code())
+        await house.cashier.until_waiting()
+        call.cancel()
+        assert await ended == grpc.StatusCode.CANCELLED
     await house.orders.drain()
     [row] = await house.rows(VideoRow)
     assert row.state == "QUEUED"
-    house.cashier.billing.quote = quote
     assert (await house.create(request_id="one")).id == row.id
 
 
-async def test_an_order_is_not_hurried_by_the_callers_deadline(house):
-    seen = []
-    quote = house.cashier.billing.quote
-
-    async def note(*usage):
-        seen.append(caller.seconds_left())
-        return await quote(*usage)
-
-    house.cashier.billing.quote = note
-    await house.videos.CreateVideo(order(), metadata=house.mine, timeout=5)
-    assert seen == [None]
+async def test_an_order_is_not_interrupted_by_the_callers_deadline(house):
+    async with house.cashier.busy(rpc.ORGANIZATION):
+        async with rpc.refused(grpc.StatusCode.DEADLINE_EXCEEDED):
+            await house.videos.CreateVideo(order(), metadata=house.mine, timeout=1)
+        await house.cashier.until_waiting()
+    await house.orders.drain()
+    assert (await house.create(request_id="one")).id
+    assert await house.counts() == (1, 0, 1)
 
 
 async def test_authorizing_twice_holds_once(house):

@@ -88,25 +88,18 @@ async def test_open_holds_are_listed_over_all_pages(postgres, clock):
 
 
 async def test_prices_are_read_once_a_minute_and_kept_while_billing_is_down(till, clock):
-    reads = []
-    read = till.billing._prices.ListPrices
-
-    def counted(*arguments, **options):
-        reads.append(1)
-        return read(*arguments, **options)
-
-    till.billing._prices.ListPrices = counted
-    for _ in range(3):
-        terms = await till.billing.terms()
-        clock.advance(29)
-    assert (len(reads), terms.percent["CANCELLED_RUNNING"]) == (1, 100)
-    assert terms.cheapest["animatic"].nanos == 50_000_000
-    await till.stop()
-    clock.advance(60)
-    assert await till.billing.terms() == terms
-    await till.billing._reading
-    assert await till.billing.terms() == terms
-    assert len(reads) == 2
+    read = [await till.billing.terms()]
+    readings = [till.billing._reading]
+    for seconds in (29, 30, 1, 60):
+        if seconds == 60:
+            await till.stop()
+        clock.advance(seconds)
+        read.append(await till.billing.terms())
+        readings.append(till.billing._reading)
+        await readings[-1]
+    assert readings[0] is readings[1] is readings[2] is not readings[3] is not readings[4]
+    assert all(terms == read[0] for terms in (*read, await till.billing.terms()))
+    assert (read[0].percent["CANCELLED_RUNNING"], read[0].cheapest["animatic"].nanos) == (100, 50_000_000)
 
 
 async def test_without_billing_there_are_no_prices_and_nobody_waits_twice(clock):

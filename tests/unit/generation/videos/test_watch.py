@@ -4,6 +4,7 @@ reads are in the test's hands."""
 import asyncio
 
 import pytest
+import sqlalchemy as sa
 
 from filmgate.generation.v1 import videos_pb2
 from services.generation import errors
@@ -152,21 +153,17 @@ async def test_all_watchers_are_fed_by_one_read(house, watch):
     for one in watched:
         await one.next()
     reads = []
-    changed = store.changed
 
-    async def counted(session, seen):
-        reads.append(seen)
-        return await changed(session, seen)
+    def note(_, __, statement, *___):
+        if "unnest" in statement:
+            reads.append(statement)
 
     await house.start(video.id)
-    store.changed = counted
-    try:
-        events = [asyncio.ensure_future(one.call.read()) for one in watched]
-        await house.feed.read()
-        await asyncio.wait(events[:2])
-    finally:
-        store.changed = changed
-    assert [len(seen) for seen in reads] == [2]
+    sa.event.listen(house.database.engine.sync_engine, "before_cursor_execute", note)
+    events = [asyncio.ensure_future(one.call.read()) for one in watched]
+    await house.feed.read()
+    await asyncio.wait(events[:2])
+    assert len(reads) == 1
     assert events[0].result() == events[1].result()
     assert not events[2].done()
 
@@ -186,19 +183,16 @@ async def test_a_database_that_stumbles_still_gives_every_watcher_its_turn(house
     watched = watch(video.id)
     await watched.next()
     house.clock.advance(10)
-    changed = store.changed
 
-    async def broken(*_):
-        raise ValueError
+    def break_off(*_):
+        raise ValueError("broken")
 
-    store.changed = broken
-    try:
-        event = asyncio.ensure_future(watched.call.read())
-        with pytest.raises(ValueError):
-            await house.feed.read()
-        assert (await event).heartbeat
-    finally:
-        store.changed = changed
+    sa.event.listen(house.database.engine.sync_engine, "before_cursor_execute", break_off)
+    event = asyncio.ensure_future(watched.call.read())
+    with pytest.raises(ValueError, match="broken"):
+        await house.feed.read()
+    assert (await event).heartbeat
+    sa.event.remove(house.database.engine.sync_engine, "before_cursor_execute", break_off)
 
 
 async def test_an_error_of_a_video_tells_whether_it_is_charged(house, watch):
