@@ -25,6 +25,20 @@ class Source:
         """Number of lines."""
         return self.text.count("\n")
 
+    @property
+    def code_lines(self) -> int:
+        """Number of lines that are neither blank, comment nor docstring."""
+        told: set[int] = set()
+        for node in ast.walk(self.tree):
+            if (
+                isinstance(node, ast.Expr)
+                and isinstance(node.value, ast.Constant)
+                and isinstance(node.value.value, str)
+            ):
+                told |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+        written = (line.strip() for number, line in enumerate(self.text.splitlines(), 1) if number not in told)
+        return sum(bool(line) and not line.startswith("#") for line in written)
+
     def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
         """Yield every function and method, nested ones too."""
         for node in ast.walk(self.tree):
