@@ -79,7 +79,7 @@ class Videos(videos_pb2_grpc.VideosServicer):
 
     async def WatchVideo(self, request: videos_pb2.WatchVideoRequest, _: Any) -> AsyncIterator[videos_pb2.VideoEvent]:
         """Yield the present state, then every change."""
-        with self._feed.watch(request.id) as watcher:
+        with self._feed.watch(request.id, caller.current().organization) as watcher:
             async with self._database.transaction() as session:
                 row = await self._own(session, request.id)
                 found = await self._read(session, [row])

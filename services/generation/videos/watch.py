@@ -18,6 +18,8 @@ from services.runtime.database import Database
 READ_SECONDS = 0.5
 HEARTBEAT = datetime.timedelta(seconds=10)
 LONGEST = datetime.timedelta(minutes=10)
+MOST_PER_OWNER = 20
+"""Watches of one organisation on one process; one more sends its oldest away, so that nobody fills the process."""
 log = telemetry.logger(__name__)
 
 
@@ -33,9 +35,11 @@ class Change:
 
 @dataclasses.dataclass(eq=False)
 class Watcher:
-    """One stream. `seen` is the sequence of the last change that it was given."""
+    """One stream of an owner. `seen` is the sequence of the last change that it was given; `leaving`: it is to end."""
 
     video_id: str
+    owner: str
+    leaving: bool = False
     seen: int = 0
     change: Change | None = None
     turn: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
@@ -54,7 +58,7 @@ class Feed:
     def __init__(self, database: Database, billing: Billing, writer: Writer, clock: Clock) -> None:
         self._database, self._billing = database, billing
         self._writer, self._clock = writer, clock
-        self._watchers: set[Watcher] = set()
+        self._watchers: dict[Watcher, None] = {}  # a set that keeps the order of arrival
         self._draining = asyncio.Event()
 
     async def run(self) -> None:
@@ -107,14 +111,21 @@ class Feed:
         }
 
     @contextlib.contextmanager
-    def watch(self, video_id: str) -> Iterator[Watcher]:
+    def watch(self, video_id: str, owner: str) -> Iterator[Watcher]:
         """Watch a video for the length of the block. Begin before the first look at it, so that nothing is missed."""
-        watcher = Watcher(video_id)
-        self._watchers.add(watcher)
+        watcher = Watcher(video_id, owner)
+        self._make_room(owner)
+        self._watchers[watcher] = None
         try:
             yield watcher
         finally:
-            self._watchers.discard(watcher)
+            self._watchers.pop(watcher)
+
+    def _make_room(self, owner: str) -> None:
+        own = [watcher for watcher in self._watchers if watcher.owner == owner and not watcher.leaving]
+        for watcher in own[: max(0, len(own) - MOST_PER_OWNER + 1)]:
+            watcher.leaving = True
+            watcher.turn.set()
 
     async def events(self, watcher: Watcher, present: Change, after: int) -> AsyncIterator[videos_pb2.VideoEvent]:
         """Yield the present state unless it was seen, then the changes, heartbeats, and how the stream ends."""
@@ -133,7 +144,8 @@ class Feed:
             elif now - quiet_since >= HEARTBEAT:
                 quiet_since = now
                 yield videos_pb2.VideoEvent(sequence=sent, heartbeat=True)
-            if self._draining.is_set() or now - began >= LONGEST or (change and change.gone):
+            leaving = watcher.leaving or self._draining.is_set() or now - began >= LONGEST
+            if leaving or (change and change.gone):
                 yield videos_pb2.VideoEvent(sequence=sent, reconnect=True)
                 return
             change = await watcher.next()

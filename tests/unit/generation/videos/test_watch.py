@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from filmgate.generation.v1 import videos_pb2
 from services.generation import errors
 from services.generation.videos import store
+from services.generation.videos.watch import MOST_PER_OWNER
 from tests.support.generation import PRICE
 
 State = videos_pb2.Video.State
@@ -145,6 +146,18 @@ async def test_a_deleted_video_ends_its_watches(house, watch):
     await house.videos.DeleteVideo(videos_pb2.DeleteVideoRequest(id=video.id), metadata=house.mine)
     assert (await watched.next()).reconnect
     assert await watched.next() is None
+
+
+async def test_one_watch_too_many_sends_the_owners_oldest_away(house, watch):
+    video = await house.create()
+    watched = []
+    for _ in range(MOST_PER_OWNER + 1):
+        watched.append(watch(video.id))
+        await watched[-1].next()
+    assert (await watched[0].next()).reconnect
+    await house.start(video.id)
+    for one in (watched[1], watched[-1]):
+        assert State.Name((await one.next()).video.state) == "RUNNING"
 
 
 async def test_all_watchers_are_fed_by_one_read(house, watch):
