@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -96,7 +97,8 @@ async def _connected(session: AsyncSession) -> None:
     """Take a connection now, so that a fault of the network is told from one of the block."""
     try:
         await session.connection()
-    except (OSError, sa.exc.SQLAlchemyError) as fault:
+    except (OSError, asyncpg.PostgresError, sa.exc.SQLAlchemyError) as fault:
+        # A server that starts or stops answers in asyncpg's own words, which SQLAlchemy passes on as they are.
         log.warning("database_unreachable", error=fault)
         raise errors.PEER_UNAVAILABLE(service="database") from fault
 
