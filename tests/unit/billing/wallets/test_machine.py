@@ -65,7 +65,8 @@ class Machine(RuleBasedStateMachine):
         self.bank = type(self).opened(self.clock)
         self.model = Model(LIMIT, BOOKS)
         for organization in ORGANIZATIONS:
-            self.give(organization, 12, "CASH", 100, None)
+            self.give(organization, 8, "CASH", 100, None)
+            self.give(organization, 7, "PROMOTIONAL", 100, 60)
 
     @rule(
         organization=st.sampled_from([ORGANIZATIONS[0], *ORGANIZATIONS]),
@@ -252,7 +253,7 @@ def test_billing_does_what_the_model_does(postgres, tmp_path):
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=50, stateful_step_count=25, deadline=None, database=None, print_blob=True,
+                max_examples=50, stateful_step_count=30, deadline=None, database=None, print_blob=True,
                 suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink],
             ),
         )  # fmt: skip

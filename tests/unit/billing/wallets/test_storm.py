@@ -80,6 +80,31 @@ async def test_an_end_that_meets_its_authorize_ends_it(house, clock):
     assert (await house.wallet(customer)).open_videos == 0
 
 
+class Interrupted:
+    """A session in which something else happens right after its first statement."""
+
+    def __init__(self, session, meanwhile):
+        self._session, self._meanwhile = session, [meanwhile]
+
+    async def execute(self, *arguments):
+        found = await self._session.execute(*arguments)
+        while self._meanwhile:
+            await self._meanwhile.pop()
+        return found
+
+
+@pytest.mark.parametrize("outcome", [None, "SUCCEEDED"])
+async def test_a_hold_that_is_made_between_two_looks_is_ended(house, clock, outcome):
+    """The end finds no open hold, then the Authorize commits, then the end looks for a recorded end."""
+    request = order(ids.new("org"), clock)
+    await house.give(request.organization, CNY)
+    async with house.database.transaction() as session:
+        interrupted = Interrupted(session, house.authorize(request))
+        ended = await house.ledger.end(interrupted, request.video, outcome, clock.now())
+    assert ended.state == ("CAPTURED" if outcome else "RELEASED")
+    assert (await house.wallet(request.organization)).open_videos == 0
+
+
 async def test_two_wallets_cannot_hold_for_one_video(house, clock):
     customers = [ids.new("org") for _ in range(8)]
     for customer in customers:
