@@ -10,6 +10,7 @@ from pathlib import Path
 
 LOG_BYTES = 16 * 2**20  # a log larger than this is put aside as <name>.log.1 at the next start
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between two restarts of a part that keeps dying
+DRAIN_SECONDS = 15.0
 SOUND_AFTER = 60.0  # a part that lived this long starts again without delay
 
 
@@ -80,9 +81,13 @@ class Process:
             return False
         return True
 
-    def end(self, seconds: float = 15) -> None:
+    def end(self, seconds: float = DRAIN_SECONDS) -> None:
         """Drain and end it; after `seconds` by force. Its own children end with it."""
         self.terminate()
+        self.finish(seconds)
+
+    def finish(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Wait for the end of one that was asked to; after `seconds` force it. Asking twice would cut its drain short."""
         if not self.wait(seconds):
             self._signal(signal.SIGKILL)
             self.wait(5)

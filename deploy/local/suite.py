@@ -106,7 +106,7 @@ class Suite:
             for process in running:
                 process.terminate()
             for process in running:
-                process.end()
+                process.finish()
         self.postgres.stop()
 
     def launch(self, name: str) -> None:
