@@ -61,7 +61,8 @@ lock: $(VENV)/.ok ## Resolve the dependencies anew and write the lock files
 # Rooms are tested two at a time, a file in one process; a test of the whole suite wants both cores for itself.
 test: setup protos lint ## Run everything: lint, then all tests
 	$(PY) -m pytest -q -n 2 --dist loadfile tests --ignore tests/e2e --ignore tests/faults
-	$(PY) -m pytest -q tests/e2e tests/faults
+	$(PY) -m pytest -q tests/e2e
+	$(PY) -m pytest -q tests/faults
 
 test-unit: setup protos ## Run the tests of single rooms
 	$(PY) -m pytest -q -n 2 --dist loadfile tests/unit

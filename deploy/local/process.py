@@ -87,7 +87,8 @@ class Process:
         self.finish(seconds)
 
     def finish(self, seconds: float = DRAIN_SECONDS) -> None:
-        """Wait for the end of one that was asked to; after `seconds` force it. Asking twice would cut its drain short."""
+        """Wait for the end of one that was asked to; after `seconds` force it. It is not asked twice: that would cut
+        its drain short."""
         if not self.wait(seconds):
             self._signal(signal.SIGKILL)
             self.wait(5)
