@@ -40,3 +40,5 @@ class MediaSettings(Settings):
     """Pictures decoded at once."""
     uploads: int = 64
     """Uploads received at once; each may hold 32 MiB of the disk."""
+    uploads_per_organization: int = 8
+    """Uploads of one organisation received at once; more wait."""

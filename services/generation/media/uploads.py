@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import tempfile
+import weakref
 from pathlib import Path
 
 import grpc
@@ -16,7 +17,7 @@ from services.generation.config import MediaSettings
 from services.generation.files import domain, objects
 from services.generation.media import bodies, pictures
 from services.generation.media.generation import Records
-from services.runtime import telemetry
+from services.runtime import caller, telemetry
 from services.runtime.errors import Failure
 
 log = telemetry.logger(__name__)
@@ -28,12 +29,13 @@ class Uploads:
     def __init__(self, records: Records, store: ObjectStore, settings: MediaSettings) -> None:
         self._records, self._store, self._settings = records, store, settings
         self._receiving = asyncio.Semaphore(settings.uploads)
+        self._shares: weakref.WeakValueDictionary[str, asyncio.Semaphore] = weakref.WeakValueDictionary()
         self._decoding = asyncio.Semaphore(settings.decoders)
 
     async def upload(self, request: web.Request) -> web.Response:
         """Answer the File of an uploaded picture."""
         bodies.announced(request, domain.UPLOAD_LIMIT_BYTES)
-        async with self._receiving:
+        async with self._share(caller.current().organization), self._receiving:
             size = None if bodies.is_form(request) else request.content_length
             begun = await self._records.begin(size)
             with tempfile.TemporaryDirectory(prefix="filmgate-upload-") as folder:
@@ -42,6 +44,13 @@ class Uploads:
             file, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
         )
         return web.Response(text=body, content_type="application/json")
+
+    def _share(self, organization: str) -> asyncio.Semaphore:
+        """Answer what bounds one organisation, so that nobody's slow uploads keep the others waiting."""
+        share = self._shares.get(organization)
+        if share is None:
+            share = self._shares[organization] = asyncio.Semaphore(self._settings.uploads_per_organization)
+        return share
 
     async def _take(self, request: web.Request, begun: files_pb2.BeginUploadResponse, path: Path) -> files_pb2.File:
         """Receive, decode, store, finish. Whatever happens on the way, nothing stays behind."""

@@ -12,6 +12,7 @@ from PIL import Image
 from filmgate.generation.v1 import files_pb2
 from services.generation.files.domain import UPLOAD_LIMIT_BYTES
 from services.generation.files.tables import FileRow
+from services.runtime import ids
 from tests.support import uploads
 from tests.support.uploads import form, picture
 
@@ -296,6 +297,19 @@ async def test_an_uploaded_picture_makes_a_video(gate, edge):
     file = (await post(edge, picture("JPEG", 1080, 1920))).json()
     video = await gate.house.create(image=file["id"])
     assert (video.parameters.image, video.parameters.aspect_ratio) == (file["id"], "9:16")
+
+
+async def test_slow_uploads_of_one_organisation_keep_nobody_else_waiting(gate, edge):
+    share = gate.settings.uploads_per_organization
+    slow = [await gate.begin(gate.customer(), picture()[:50]) for _ in range(share + 1)]
+    while len(await gate.house.rows(FileRow)) < share:
+        await asyncio.sleep(0)
+    theirs = gate.customer(organization=ids.new("org"), project=ids.new("prj"), account=ids.new("acc"))
+    assert (await post(edge, picture(), **theirs)).status_code == 200
+    assert len(await gate.house.rows(FileRow)) == share + 1
+    for one in slow:
+        one.writer.transport.abort()
+    assert (await post(edge, picture())).status_code == 200
 
 
 async def test_many_uploads_at_once_are_all_taken(edge):
