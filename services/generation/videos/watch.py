@@ -17,7 +17,8 @@ from services.runtime.database import Database
 
 READ_SECONDS = 0.5
 HEARTBEAT = datetime.timedelta(seconds=10)
-LONGEST = datetime.timedelta(minutes=10)
+LONGEST = datetime.timedelta(seconds=60)
+"""Then the watcher comes back through the edge, which looks anew at his key and his standing."""
 MOST_PER_OWNER = 20
 """Watches of one organisation on one process; one more sends its oldest away, so that nobody fills the process."""
 log = telemetry.logger(__name__)
