@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import datetime
 
+import pytest
 import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import date_pb2
@@ -85,7 +86,7 @@ async def test_nobody_under_eighteen_and_nothing_is_stored(auth):
     await auth.accounts.Register(wanted(flow, code, birth_date=EIGHTEEN), metadata=ADDRESS)
 
 
-@promised(silicon="SILICON-U1.1")
+@pytest.mark.parametrize("auth", ["silicon"], indirect=True)
 async def test_nobody_of_fourteen_and_under(auth):
     flow, code = await auth.code()
     async with rpc.refused(reason="AGE_NOT_ALLOWED"):

@@ -141,7 +141,6 @@ async def test_public_pages_need_no_login_and_the_rest_does(auth):
             assert await session.scalar(sa.text(f"SELECT count(*) FROM {table}")) == 0  # noqa: S608
 
 
-@promised(carry="CARRY-1.1d")
 async def test_what_touches_the_account_needs_a_login_by_the_proved_contact_point(auth):
     await auth.register()
     sensitive = ("filmgate.auth.v1.Keys/CreateKey", "filmgate.auth.v1.Accounts/UpdateAccount")

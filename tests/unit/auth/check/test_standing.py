@@ -4,13 +4,15 @@ import datetime
 import json
 
 import sqlalchemy as sa
+from google.type import date_pb2
 
 from filmgate.auth.v1 import accounts_pb2
 from filmgate.auth.v1.accounts_pb2_grpc import AccountsStub
 from services.auth.keys import domain
 from tests.support import auth as support
-from tests.support.auth import EMAIL, PHONE, promised
-from tests.support.checks import ACCEPT, CREATE, accept, at, check, passes, refused, set_policy
+from tests.support import rpc
+from tests.support.auth import ADDRESS, EMAIL, PHONE, promised
+from tests.support.checks import ACCEPT, CREATE, GET, accept, at, check, passes, refused, set_policy
 
 
 @promised(kling="KLING-A3.3")
@@ -29,6 +31,41 @@ async def test_a_frozen_account_is_refused_by_all_its_keys_at_once(auth):
 
 
 @promised(kling="KLING-A12.1")
+async def test_on_a_guardians_notice_staff_stop_browsing_use_by_key_or_spending(auth):
+    person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
+    made = await auth.key(person)
+    read, spend = {"method": GET}, {"method": CREATE, "verb": "POST"}
+    for scope, stopped, served in (
+        ("ALL", [(made.secret, read), (person.access, read)], []),
+        ("KEYS", [(made.secret, read), (made.secret, spend)], [(person.access, read)]),
+        ("SPENDING", [(made.secret, spend), (person.access, spend)], [(made.secret, read), (person.access, read)]),
+    ):
+        told = {"account": person.account, "scope": scope}
+        await operator.FreezeAccount(accounts_pb2.FreezeAccountRequest(**told, reason="guardian"))
+        for credential, call in stopped:
+            assert (await refused(auth, "ACCOUNT_FROZEN", credential, **call)).metadata["scope"] == scope
+        for credential, call in served:
+            await passes(auth, credential, **call)
+        await operator.UnfreezeAccount(accounts_pb2.UnfreezeAccountRequest(**told))
+    await auth.runner.run_due()
+    assert {event.detail["reason"] for event in auth.recorded if event.action == "FreezeAccount"} == {"guardian"}
+
+
+@promised(silicon="SILICON-U1.1")
+async def test_who_is_fourteen_may_not_register_and_an_account_of_his_is_stopped_at_once(auth):
+    fourteen = date_pb2.Date(year=2011, month=11, day=22)
+    flow, code = await auth.code(EMAIL)
+    request = accounts_pb2.RegisterRequest(flow_id=flow, code=code, birth_date=fourteen, age_statement=True)
+    async with rpc.refused(reason="AGE_NOT_ALLOWED"):
+        await auth.accounts.Register(request, metadata=ADDRESS)
+    liar, operator = await auth.register(PHONE), auth.stub(AccountsStub, "operator")
+    made = await auth.key(liar)
+    await passes(auth, made.secret)
+    await operator.FreezeAccount(accounts_pb2.FreezeAccountRequest(account=liar.account, scope="ALL", reason="minor"))
+    for credential in (made.secret, liar.access):
+        await refused(auth, "ACCOUNT_FROZEN", credential)
+
+
 async def test_a_freeze_of_spending_leaves_reading_and_ends_by_the_clock(auth):
     person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
     made = await auth.key(person)
