@@ -76,10 +76,11 @@ test-e2e: setup protos ## Run the tests through Envoy
 test-faults: setup protos ## Run the tests that kill and freeze processes
 	$(PY) -m pytest -q tests/faults
 
-lint: $(VENV)/.ok gen/.stamp ## Check the style of Python and the contracts
+lint: $(VENV)/.ok gen/.stamp ## Check the style and types of Python and the contracts
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(PY) -m deploy.protos lint
+	$(PY) -m mypy services deploy
 
 fmt: $(VENV)/.ok ## Format Python and protos
 	$(VENV)/bin/ruff check --fix-only --quiet .

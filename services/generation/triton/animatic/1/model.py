@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 BACKEND = importlib.util.find_spec("triton_python_backend_utils")
+if BACKEND is None or BACKEND.origin is None:
+    raise ImportError("a model runs inside Triton's Python stub only")
 SITE = Path(BACKEND.origin).with_name("site-packages")
 ROOT = Path(__file__).resolve().parents[5]
 sys.path[:0] = [str(folder) for folder in (SITE, ROOT) if folder.is_dir() and str(folder) not in sys.path]
