@@ -19,7 +19,7 @@ PROTOS      := $(shell find protos -name '*.proto' 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup protos lock packages demo up down status logs clean \
+.PHONY: help setup protos lock packages packages-tests demo up down status logs clean \
         test test-unit test-integration test-e2e test-faults lint fmt promises
 
 ##@ Start here
@@ -59,7 +59,7 @@ lock: $(VENV)/.ok ## Resolve the dependencies anew and write the lock files
 
 ##@ Check
 # Rooms are tested two at a time, a file in one process; a test of the whole suite wants both cores for itself.
-test: setup protos lint ## Run everything: lint, then all tests
+test: packages-tests setup protos lint ## Run everything: lint, then all tests
 	$(PY) -m pytest -q -n 2 --dist loadfile tests --ignore tests/e2e --ignore tests/faults
 	$(PY) -m pytest -q tests/e2e
 	$(PY) -m pytest -q tests/faults
@@ -70,7 +70,7 @@ test-unit: setup protos ## Run the tests of single rooms
 test-integration: setup protos ## Run the tests that join two or more parts
 	$(PY) -m pytest -q tests/integration
 
-test-e2e: setup protos ## Run the tests through Envoy
+test-e2e: packages-tests setup protos ## Run the tests through Envoy
 	$(PY) -m pytest -q tests/e2e
 
 test-faults: setup protos ## Run the tests that kill and freeze processes
@@ -93,6 +93,9 @@ promises: $(VENV)/.ok ## Print which promises have a passing test
 # The system's packages come first: what is missing is said before anything is fetched.
 packages:
 	@$(PYTHON) -m deploy.local.packages
+
+packages-tests:
+	@$(PYTHON) -m deploy.local.packages tests
 
 $(VENV)/.ok: requirements.lock | packages
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)

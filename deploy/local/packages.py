@@ -45,6 +45,13 @@ def needed(version: tuple[int, int] = sys.version_info[:2]) -> list[Package]:
     ]
 
 
+# The examples of docs/api.md are shell lines, and a test runs them.
+FOR_TESTS = [
+    Package("curl", "runs the examples of docs/api.md", lambda: bool(shutil.which("curl"))),
+    Package("jq", "runs the examples of docs/api.md", lambda: bool(shutil.which("jq"))),
+]
+
+
 def missing(packages: Iterable[Package]) -> list[Package]:
     """Those of `packages` that are not here."""
     return [package for package in packages if not package.present()]
@@ -74,13 +81,13 @@ def _install(packages: list[Package]) -> int:
     return 1 if left else 0
 
 
-def main() -> int:
-    """Exit status 0 when the machine is ready, 1 with a sentence when it is not."""
+def main(arguments: list[str]) -> int:
+    """Exit status 0 when the machine is ready, 1 with a sentence when it is not. `tests` asks for more."""
     fault = platform_fault(platform.system(), platform.machine(), sys.version_info[:2])
     if fault:
         print(fault, file=sys.stderr)
         return 1
-    lacking = missing(needed())
+    lacking = missing(needed() + (FOR_TESTS if arguments == ["tests"] else []))
     if not lacking:
         return 0
     for package in lacking:
@@ -96,4 +103,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
