@@ -62,6 +62,15 @@ async def test_every_example_of_the_api_page_works(suite, customer, tmp_path):
     assert b"ftyp" in (tmp_path / "video.mp4").read_bytes()[:32]
 
 
+async def test_the_lines_of_the_readme_work(suite, customer, tmp_path):
+    lines = [line for block, _ in _pairs("README.md") for line in block.strip().splitlines()]
+    environment = {"PATH": "/usr/bin:/bin", "FILMGATE": suite.url, "KEY": customer.credential}
+    models, wallet, video = (json.loads(answer) for answer in _run(lines, tmp_path, environment))
+    assert models["models"][0]["id"] == "animatic"
+    assert wallet["available"]["currency_code"] == "CNY"
+    assert video["state"] == "QUEUED"
+
+
 async def test_the_page_names_every_published_method():
     page = (ROOT / "docs/api.md").read_text()
     for method in contracts.methods(ROOT / "gen/filmgate.pb"):
