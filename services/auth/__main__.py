@@ -66,6 +66,7 @@ class House:
         self.uses = Uses(database)
         self.sweep = Sweep(database, sealer, clock)
         self.limits = Limits(profile.limits.requests_per_minute, steady)
+        self.creates = Limits(profile.limits.creates_per_minute, steady)
         self.minting = Minting(keyring, clock, steady)
 
     def rooms(self) -> list[Room]:
@@ -74,6 +75,7 @@ class House:
             feed=self.feed,
             directory=self.directory,
             limits=self.limits,
+            creates=self.creates,
             minting=self.minting,
             uses=self.uses,
             pepper=self._pepper,

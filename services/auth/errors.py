@@ -31,7 +31,7 @@ POLICY_NOT_ACCEPTED = CATALOG(
     Code.FAILED_PRECONDITION,
     "Accept version {version} of policy {policy} first: POST {accept_at}.",
 )
-RATE_LIMITED = CATALOG("RATE_LIMITED", Code.RESOURCE_EXHAUSTED, "This account may make {limit} requests per minute.")
+RATE_LIMITED = CATALOG("RATE_LIMITED", Code.RESOURCE_EXHAUSTED, "This account may make {limit} {what} per minute.")
 UNKNOWN_FIELD = CATALOG("UNKNOWN_FIELD", Code.INVALID_ARGUMENT, "The method has no field {field}.")
 AUTHORISER_UNAVAILABLE = CATALOG(
     "AUTHORISER_UNAVAILABLE", Code.UNAVAILABLE, "The call cannot be authorised at the moment. Try again."

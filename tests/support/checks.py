@@ -34,7 +34,7 @@ def request(credential: str = "", method: str = GET, body: bytes = b"", **fields
     extensions |= {"timeout_seconds": "10"} | {key: value for key, value in fields.items() if key in EXTENSIONS}
     asked = external_auth_pb2.CheckRequest()
     http = asked.attributes.request.http
-    http.method, http.path, http.raw_body = fields.get("verb", "GET"), "/v1/videos/vid_x", body
+    http.method, http.path, http.raw_body = fields.get("verb", "GET"), fields.get("path", "/v1/videos/vid_x"), body
     http.headers["x-request-id"] = "req-1"
     if credential:
         http.headers["authorization"] = fields.get("header", f"Bearer {credential}")

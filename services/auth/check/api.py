@@ -35,6 +35,7 @@ class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
         feed: Feed,
         directory: Directory,
         limits: Limits,
+        creates: Limits,
         minting: Minting,
         uses: Uses,
         pepper: bytes,
@@ -43,6 +44,7 @@ class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
         self._feed = feed
         self._directory = directory
         self._limits = limits
+        self._creates = creates
         self._minting = minting
         self._pepper = pepper
         self._clock = clock
@@ -60,12 +62,14 @@ class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
         request_id = http.headers.get("x-request-id", "") or caller.request_id()
         try:
             route = route_of(request.attributes.context_extensions, http.method)
+            bodies.check_query(route.method, http.path)
             if route.gate == "OPEN":
                 bodies.check(route.method, _body(http))
                 return _OPEN
             principal = await self._principal(route, http.headers.get("authorization", ""))
             await self._standing(route, principal)
             bodies.check(route.method, _body(http))
+            self._count_create(route, principal)
             return answers.passed(self._minting.token(route, principal, request_id))
         except Failure as failure:
             return answers.refused(failure, request_id)
@@ -93,7 +97,7 @@ class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
         """Apply the rate, freezes, and the policies in force."""
         wait = self._limits.take(principal.account)
         if wait:
-            raise errors.RATE_LIMITED(limit=self._limits.per_minute, retry_after=wait)
+            raise errors.RATE_LIMITED(limit=self._limits.per_minute, what="requests", retry_after=wait)
         now = self._clock.now().timestamp()
         domain.check_freezes(route, principal, self._directory.freezes(principal.account), now)
         if route.gate != "CORE":
@@ -107,6 +111,12 @@ class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
             raise errors.POLICY_NOT_ACCEPTED(
                 policy=missing.policy, version=missing.number, accept_at=f"/v1/policies/{missing.policy}:accept"
             )
+
+    def _count_create(self, route: Route, principal: Principal) -> None:
+        """Apply the rate of new videos, to orders that can be read."""
+        wait = self._creates.take(principal.account) if route.method == domain.CREATE else 0.0
+        if wait:
+            raise errors.RATE_LIMITED(limit=self._creates.per_minute, what="videos", retry_after=wait)
 
     def _missing(self, principal: Principal, now: float) -> domain.Policy | None:
         accepted = self._directory.accepted(principal.account)

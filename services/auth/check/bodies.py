@@ -1,11 +1,13 @@
-"""JSON bodies against the contract: a field that the method does not have is refused by name.
+"""JSON bodies and queries against the contract: a field that the method does not have there is refused by name.
 
-The edge's transcoder drops unknown fields silently; on routes that cost money a dropped field changes a price.
+The edge's transcoder drops unknown fields of a body silently; on routes that cost money a dropped field changes a price.
+Of a query it takes too much: fields of the body, and one that the path holds already, which it replaces.
 """
 
 import functools
 import importlib
 import json
+import urllib.parse
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,33 @@ def check(method: str, raw: bytes) -> None:
     _walk(body, message, "", hidden, DEEPEST)
 
 
+def check_query(method: str, path: str) -> None:
+    """Raise UNKNOWN_FIELD for a query beside a body that holds all fields, and for one that names a field of the path.
+
+    Otherwise what the access log shows would not be what was done, and codes and prompts would stand in addresses.
+    """
+    query = path.partition("?")[2]
+    found = _binding(method) if query else None
+    if found is None:
+        return
+    all_in_body, in_path = found
+    for name, _ in urllib.parse.parse_qsl(query, keep_blank_values=True):
+        if all_in_body or name.partition(".")[0] in in_path:
+            raise errors.UNKNOWN_FIELD(field=f"?{name}")
+
+
+@functools.cache
+def _binding(method: str) -> tuple[bool, frozenset[str]] | None:
+    """Answer (whether the body holds every field, the fields of the path); None for a method that is no RPC."""
+    try:
+        found: MethodDescriptor = descriptor_pool.Default().FindMethodByName(method)
+    except KeyError:
+        return None
+    rule = found.GetOptions().Extensions[annotations_pb2.http]
+    path = next((text for verb in _VERBS if (text := getattr(rule, verb))), "")
+    return rule.body == "*", frozenset(_path_fields(path))
+
+
 def parse(raw: bytes) -> dict[str, Any]:
     """Read a JSON object. Raises BODY_INVALID."""
     if len(raw) > LARGEST_BODY:
@@ -77,8 +106,8 @@ def shape(method: str) -> tuple[Descriptor, frozenset[str]] | None:
     if rule.body and rule.body != "*":
         inner = found.input_type.fields_by_name[rule.body].message_type
         return (inner, frozenset()) if inner is not None else None
-    path = next((text for verb in _VERBS if (text := getattr(rule, verb))), "")
-    return found.input_type, frozenset(_path_fields(path))
+    binding = _binding(method)
+    return found.input_type, binding[1] if binding else frozenset()
 
 
 def _path_fields(path: str) -> Iterable[str]:

@@ -17,9 +17,10 @@ SHORTEST_TOKEN_SECONDS = 30.0
 TOKEN_MARGIN_SECONDS = 10.0
 KEY_CHANGES = frozenset({"filmgate.auth.v1.Keys.CreateKey", "filmgate.auth.v1.Keys.UpdateKey"})
 """What a freeze of keys stops for a session too. Revoking stays open: it only takes away."""
+CREATE = "filmgate.generation.v1.Videos.CreateVideo"
 STARTS = frozenset(
     {
-        "filmgate.generation.v1.Videos.CreateVideo",
+        CREATE,
         "filmgate.generation.v1.Files.UploadFile",
         "filmgate.auth.v1.Keys.CreateKey",
     }

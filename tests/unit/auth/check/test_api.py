@@ -229,6 +229,24 @@ async def test_an_unknown_field_is_refused_by_name(auth):
     assert missing.status == 401
 
 
+async def test_a_query_neither_fills_a_body_nor_replaces_what_the_path_names(auth):
+    made = await auth.key(await auth.register())
+    get, watch = {"method": GET}, {"method": "filmgate.generation.v1.Videos/WatchVideo"}
+    create = {"method": CREATE, "verb": "POST", "body": b'{"model": "animatic"}'}
+    for query, route in (("duration_seconds=10", create), ("", get), ("after_sequence=1", watch)):
+        path = "/v1/videos/vid_x?" + query
+        if route is create:
+            found = await refused(auth, "UNKNOWN_FIELD", made.secret, path=path, **route)
+            assert found.metadata["field"] == "?duration_seconds"
+        else:
+            await passes(auth, made.secret, path=path, **route)
+    for query in ("id=vid_y", "%69d=vid_y", "id", "after_sequence=1&id=vid_y"):
+        found = await refused(auth, "UNKNOWN_FIELD", made.secret, path=f"/v1/videos/vid_x?{query}", **get)
+        assert found.metadata["field"] == "?id"
+    code = {"method": "filmgate.auth.v1.Logins/CreateSession", "gate": "OPEN", "verb": "POST"}
+    await refused(auth, "UNKNOWN_FIELD", path="/v1/sessions?code=123456", **code)
+
+
 async def test_an_error_body_has_the_shape_of_every_other(auth):
     found = await refused(auth, "KEY_UNKNOWN", "nonsense")
     assert found.body == {

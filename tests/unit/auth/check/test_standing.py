@@ -189,3 +189,20 @@ async def test_the_rate_of_an_account_is_limited_with_a_clear_error(auth):
     await passes(auth, other.access)
     auth.steady.now += 60 / most + 0.001
     await passes(auth, made.secret)
+
+
+async def test_the_rate_of_new_videos_is_limited_apart_from_all_else(auth):
+    person = await auth.register()
+    made = await auth.key(person)
+    most = auth.profile.limits.creates_per_minute
+    create = {"method": CREATE, "verb": "POST", "body": b'{"model": "animatic"}'}
+    await refused(auth, "UNKNOWN_FIELD", made.secret, **{**create, "body": b'{"modle": 1}'})
+    for _ in range(most):
+        await passes(auth, made.secret, **create)
+    found = await refused(auth, "RATE_LIMITED", made.secret, **create)
+    assert (found.status, found.metadata["limit"], found.metadata["what"]) == (429, str(most), "videos")
+    await passes(auth, made.secret)
+    await passes(auth, (await auth.register(EMAIL)).access, **create)
+    auth.steady.now += 60 / most + 0.001
+    await auth.house.feed.catch_up(None)
+    await passes(auth, made.secret, **create)
