@@ -85,9 +85,10 @@ class Logins(logins_pb2_grpc.LoginsServicer):
         channel = Request.Channel.Name(request.channel)
         target = self._target(channel, request.target)
         now, source = self._clock.now(), domain.network(origin(context).address)
-        flow = await asyncio.to_thread(self._flow, request, channel, target, now)
         async with self._database.transaction() as session:
-            await self._count(session, flow.target_index, source, now)
+            await self._count(session, codes.subject_of(self._sealer, channel, target), source, now)
+            # Only now: a refused call must not leave a sealing key on the disk, where nothing would find it.
+            flow = await asyncio.to_thread(self._flow, request, channel, target, now)
             session.add(flow)
             await jobs.enqueue(session, "send_code", f"send_code:{flow.id}", {"flow": flow.id})
         pause = Duration()

@@ -11,6 +11,7 @@ from services.auth.logins import domain
 from services.auth.logins.tables import Flow, RefreshToken, Session, SourceSends, TargetSends
 from services.runtime.pages import Page
 
+MOST_SWEPT = 500
 _COUNT_TARGET = sa.text("""
 INSERT INTO target_sends AS t (subject, last_time, hour_start, hour_sent, day_start, day_sent)
 VALUES (:subject, :now, :now, 1, :now, 1)
@@ -180,8 +181,8 @@ async def locked_session(session: AsyncSession, session_id: str) -> Session:
 
 
 async def over_flows(session: AsyncSession, before: datetime.datetime) -> Sequence[str]:
-    """Answer flows that were begun before a moment, 500 at most."""
-    return (await session.scalars(sa.select(Flow.id).where(Flow.create_time < before).limit(500))).all()
+    """Answer flows that were begun before a moment, MOST_SWEPT at most."""
+    return (await session.scalars(sa.select(Flow.id).where(Flow.create_time < before).limit(MOST_SWEPT))).all()
 
 
 async def delete_flows(session: AsyncSession, flow_ids: Sequence[str]) -> None:

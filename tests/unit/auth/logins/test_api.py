@@ -126,6 +126,16 @@ async def test_the_time_of_a_wrong_code_does_not_tell_whether_the_target_is_know
     assert max(fastest) < 5 * min(fastest)
 
 
+async def test_a_refused_code_leaves_no_key_on_the_disk(auth, tmp_path):
+    await auth.send()
+    kept = sorted(tmp_path.rglob("*.key"))
+    assert kept
+    for _ in range(3):
+        async with rpc.refused(reason="SEND_TOO_SOON"):
+            await auth.send()
+    assert sorted(tmp_path.rglob("*.key")) == kept
+
+
 async def test_codes_to_a_target_have_a_pause_an_hour_and_a_day(auth):
     limits = auth.profile.limits
     await auth.send()
