@@ -89,22 +89,6 @@ async def test_a_taken_external_id_is_refused(customer):
     assert (refused.value.status, refused.value.body["code"], refused.value.reason) == (409, 6, "EXTERNAL_ID_TAKEN")
 
 
-async def test_an_empty_wallet_is_refused_and_keeps_its_last_cent(customer, books):
-    org = customer.made["organization"]["id"]
-    await customer.call("GET", "/v1/wallet")
-    dear = {**GOOD, "resolution": "1080p", "duration_seconds": 10}
-    with pytest.raises(Refused) as refused:
-        await _until_refused(customer, dear)
-    assert refused.value.reason in {"BALANCE_TOO_LOW", "TOO_MANY_OPEN_VIDEOS"}
-    row = (await books.rows("billing", "SELECT * FROM wallets WHERE organization = $1", org))[0]
-    assert min(value for value in dict(row).values() if isinstance(value, int)) >= 0
-
-
-async def _until_refused(customer: Client, order: dict) -> None:
-    for _ in range(20):
-        await customer.call("POST", "/v1/videos", order)
-
-
 BODIES = [
     ("no JSON", b"{", 400, 3, "BODY_INVALID"),
     ("a list", b"[]", 400, 3, "BODY_INVALID"),
