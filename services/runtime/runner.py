@@ -103,11 +103,19 @@ class Runner:
             if job is None:
                 self._slots.release()
         if job is not None:
+            self._let_go(job.id)
             task = asyncio.create_task(self._hold(job))
             self._held[job.id] = (job, task)
         elif not self._draining:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._waker.event.wait(), POLL_SECONDS)
+
+    def _let_go(self, job_id: str) -> None:
+        """Stop the handler of an earlier attempt: a process that was frozen may claim again what it still works on."""
+        if job_id in self._held:
+            job, task = self._held[job_id]
+            job.lost.set()
+            task.cancel()
 
     async def _next(self, pause: float = 0.0) -> Job | None:
         """Claim a job; what became due is queued before, unless that was done within the pause."""
@@ -123,7 +131,8 @@ class Runner:
         try:
             await self._work(job)
         finally:
-            self._held.pop(job.id, None)
+            if job.id in self._held and self._held[job.id][0] is job:
+                self._held.pop(job.id)
             self._slots.release()
 
     async def _work(self, job: Job) -> None:
@@ -212,7 +221,8 @@ class Runner:
 
     async def beat(self) -> None:
         """Extend all leases once, and stop the handlers of jobs whose lease is gone or cannot be extended in time."""
-        held = [job for job, _ in self._held.values()]
+        working = list(self._held.values())
+        held = [job for job, _ in working]
         if not held:
             return
         alive: set[str] | None = None
@@ -222,11 +232,11 @@ class Runner:
         except Exception as fault:  # noqa: BLE001  the next beat may reach the database
             log.fault("beat_failed", fault, worker=self._name)
         now = self._clock.now()
-        for job in held:
+        for job, task in working:
             gone = job.lease_until <= now if alive is None else job.id not in alive
-            if gone and not job.ended and job.id in self._held:
+            if gone and not job.ended:
                 job.lost.set()
-                self._held[job.id][1].cancel()
+                task.cancel()
 
     async def _until_free(self) -> None:
         while tasks := [task for _, task in self._held.values()]:

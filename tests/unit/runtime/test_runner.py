@@ -1,6 +1,7 @@
 """Working jobs off: success, retry, giving up, losing the lease, draining."""
 
 import asyncio
+import datetime
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -350,3 +351,33 @@ async def test_a_job_that_waits_too_long_is_told(
             await session.execute(sa.text("UPDATE jobs SET create_time = now() - interval '5 minutes'"))
         await worker._tell_ages()
     assert "jobs_old" in caplog.text
+
+
+async def test_a_process_that_wakes_and_claims_what_it_still_works_on_does_it_once(
+    database: Database, clock: FakeClock
+) -> None:
+    begun: list[int] = []
+    stopped: list[int] = []
+
+    async def work(job: Job) -> None:
+        begun.append(job.attempt)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(job.attempt)
+
+    await put(database, "k")
+    worker = runner(database, clock, work, beat_seconds=3600, concurrency=3)
+    running = asyncio.create_task(worker.run())
+    try:
+        await until(lambda: _is(begun == [1]))
+        clock.advance(31)
+        await until(lambda: _is((begun, stopped) == ([1, 2], [1])))
+        clock.advance(10)
+        await worker.beat()
+        found = await row(database, "k")
+        assert (found.attempt, found.due_time) == (2, clock.now() + datetime.timedelta(seconds=30))
+    finally:
+        await worker.drain(0)
+        await asyncio.wait_for(running, 5)
+    assert (stopped, (await row(database, "k")).excused) == ([1, 2], 1)
