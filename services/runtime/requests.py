@@ -88,6 +88,12 @@ async def finish(session: AsyncSession, scope: str, method: str, request_id: str
         await session.execute(_one(sa.update(StoredRequest), scope, method, request_id).values(answer=answer))
 
 
+async def answered(session: AsyncSession, scope: str, method: str, request_id: str, response: type[M]) -> M | None:
+    """Answer what is stored for a request id, to be written anew by `finish`; None when nothing is."""
+    answer = (await session.execute(_one(sa.select(StoredRequest.answer), scope, method, request_id))).scalar()
+    return None if answer is None else response.FromString(answer)
+
+
 async def forget(session: AsyncSession, scope: str, method: str, request_id: str) -> None:
     """Remove a claim whose request was refused after its transaction, so that it may be tried again."""
     if request_id:

@@ -212,6 +212,17 @@ class Admission:
         )
 
 
+async def forget_texts(session: AsyncSession, video: VideoRow) -> None:
+    """Take the texts of a deleted video out of its stored answer: a repeat is still answered, and makes no other."""
+    answer = await requests.answered(session, video.project, METHOD, video.request_id, videos_pb2.Video)
+    if answer is None or answer.id != video.id:
+        return
+    answer.ClearField("external_id")
+    for field in ("prompt", "negative_prompt", "image"):
+        answer.parameters.ClearField(field)
+    await requests.finish(session, video.project, METHOD, video.request_id, answer)
+
+
 async def resolve(
     session: AsyncSession,
     request: videos_pb2.CreateVideoRequest,

@@ -105,6 +105,7 @@ class Videos(videos_pb2_grpc.VideosServicer):
             row = await self._own(session, request.id)
             await store.cancel(session, row.id, now, errors.VIDEO_CANCELLED())
             await store.forget(session, row.id, now)
+            await admission.forget_texts(session, row)
             await files.delete(session, [FileRow.video == row.id, FileRow.state == "READY"], now)
         return empty_pb2.Empty()
 

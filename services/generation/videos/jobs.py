@@ -12,9 +12,10 @@ from services.generation.videos import admission, store
 from services.runtime import jobs, requests, telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
-from services.runtime.jobs import Job
+from services.runtime.jobs import Job, Later
 from services.runtime.profile import Retention
 
+LOOK_AGAIN_SECONDS = 1.0
 log = telemetry.logger(__name__)
 
 
@@ -68,29 +69,43 @@ class VideoJobs:
         await self._billing.release(video_id)
 
     async def pass_deadline(self, job: Job) -> None:
-        """End a video that is still queued at its start deadline."""
+        """End a video that is still queued at its start deadline.
+
+        Raises Later when it is not past by the clock here: another worker, whose clock goes before, made this job due,
+        and there is no second one.
+        """
+        video_id = job.payload["video"]
         async with self._database.transaction() as session:
             error = errors.START_DEADLINE_PASSED()
-            await store.expire_start(session, job.payload["video"], self._clock.now(), error)
+            ended = await store.expire_start(session, video_id, self._clock.now(), error)
+            video = None if ended else await store.get(session, video_id)
+        if video is not None and video.state == "QUEUED":
+            raise Later(LOOK_AGAIN_SECONDS)
 
     async def sweep_holds(self) -> None:
         """End the open holds of videos that are unknown, and see to it that those of ended videos are settled.
 
         A video's row is written before its hold, so a hold without a row belongs to nothing. What is being admitted is
-        left to its clean-up.
+        left to its clean-up. A hold that cannot be ended does not keep the next ones open.
         """
         held = [hold.video async for hold in self._billing.open_holds()]
         for video_id in held:
-            async with self._database.transaction() as session:
-                video = await store.get(session, video_id)
-                if video is not None and video.settlement == "PENDING":
-                    await store.ask_settling(session, video)
-            if video is None:
-                log.warning("hold_without_video", video=telemetry.of(Element.RESOURCE_ID, video_id))
-                await self._billing.release(video_id)
-            elif video.outcome is not None and video.settlement != "PENDING":
-                # It was settled since the list was made, or billing has lost the end: the same end again is right.
-                await self._billing.capture(video_id, video.outcome)
+            try:
+                await self._sweep_hold(video_id)
+            except Exception as fault:  # noqa: BLE001  whatever it is, the others are not to wait for it
+                log.fault("hold_not_swept", fault, video=telemetry.of(Element.RESOURCE_ID, video_id))
+
+    async def _sweep_hold(self, video_id: str) -> None:
+        async with self._database.transaction() as session:
+            video = await store.get(session, video_id)
+            if video is not None and video.settlement == "PENDING":
+                await store.ask_settling(session, video)
+        if video is None:
+            log.warning("hold_without_video", video=telemetry.of(Element.RESOURCE_ID, video_id))
+            await self._billing.release(video_id)
+        elif video.outcome is not None and video.settlement != "PENDING":
+            # It was settled since the list was made, or billing has lost the end: the same end again is right.
+            await self._billing.capture(video_id, video.outcome)
 
     async def sweep_rows(self) -> None:
         """Forget the texts of videos whose content has expired; delete stored answers past their 24 hours, jobs that
@@ -99,5 +114,7 @@ class VideoJobs:
         async with self._database.transaction() as session:
             await store.forget_texts(session, now - files_domain.kept(self._retention.output_days))
             await requests.sweep(session, now)
+        # Apart: what takes too long here must not bring the texts back.
+        async with self._database.transaction() as session:
             await jobs.sweep(session, now - store.JOBS_KEPT)
             await models.sweep_reports(session, now)

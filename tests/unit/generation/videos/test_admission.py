@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from filmgate.generation.v1 import videos_pb2
+from services.billing.wallets.domain import Terms
 from services.generation.clients import NotAnswered
 from services.generation.videos import store
 from services.generation.videos.tables import VideoRow
@@ -127,6 +128,18 @@ async def test_the_sweep_has_an_ended_video_settled_although_its_job_was_lost(ho
     assert (await house.counts())[2] == 0
 
 
+async def test_a_hold_that_cannot_be_ended_does_not_keep_the_next_ones_open(house):
+    till, now = house.cashier.bank, house.clock.now()
+    odd = Terms("no id at all", rpc.ORGANIZATION, rpc.PROJECT, rpc.ACCOUNT, "animatic", "480p", 2, 1)
+    async with till.database.transaction() as session:
+        await till.ledger.hold(session, await till.ledger.price(session, odd, now, now), now)
+    house.clock.advance(1)
+    await house.orders.refuse(await until(house, "authorized"))
+    assert (await house.counts())[2] == 2
+    await house.video_jobs.sweep_holds()
+    assert (await house.counts())[2] == 1
+
+
 async def test_billing_that_does_not_answer_leaves_the_order_to_its_clean_up(house):
     async with house.cashier.busy(rpc.ORGANIZATION):
         ordering = asyncio.ensure_future(refusal(house.create(request_id="one")))
@@ -185,3 +198,24 @@ async def test_an_unanswered_hold_is_not_taken_for_a_refused_one(house):
     await house.cashier.stop()
     with pytest.raises(NotAnswered):
         await house.orders.authorize(begun, quote)
+
+
+async def test_a_deleted_video_leaves_none_of_its_texts_to_the_repeat_of_its_order(house):
+    asked = {"request_id": "one", "prompt": "a secret place", "external_id": "secret-1", "image": await house.picture()}
+    video = await house.create(**asked)
+    await house.videos.DeleteVideo(videos_pb2.DeleteVideoRequest(id=video.id), metadata=house.mine)
+    [stored] = await house.rows(StoredRequest)
+    assert b"secret" not in stored.answer
+    again = await house.create(**asked)
+    assert (again.id, again.parameters.prompt, again.parameters.image) == (video.id, "", "")
+    assert len(await house.rows(VideoRow)) == 1
+
+
+async def test_deleting_a_video_leaves_the_answer_of_a_later_order_with_its_request_id(house):
+    first = await house.create(request_id="one")
+    house.clock.advance(24 * 3600 + 1)
+    await house.load_model()
+    second = await house.create(request_id="one", prompt="another place")
+    assert second.id != first.id
+    await house.videos.DeleteVideo(videos_pb2.DeleteVideoRequest(id=first.id), metadata=house.mine)
+    assert await house.create(request_id="one", prompt="another place") == second

@@ -14,8 +14,10 @@ from services.generation.videos import store
 from services.generation.videos.jobs import VideoJobs
 from services.generation.videos.tables import VideoRow
 from services.runtime import database as databases
+from services.runtime import jobs
 from services.runtime.runner import Runner
 from tests.support import rpc
+from tests.support.clock import FakeClock
 from tests.support.generation import ORDER, PRICE, stranger
 
 ENDS = {
@@ -158,6 +160,21 @@ async def test_a_video_past_its_start_deadline_does_not_start_and_ends_uncharged
     ended = await house.get(video.id)
     assert (ended.state, ended.error.code) == (videos_pb2.Video.FAILED, 4)
     assert ended.settlement == videos_pb2.Video.RELEASED
+
+
+async def test_a_worker_whose_clock_is_behind_does_not_lose_a_start_deadline(house):
+    video = await house.create(start_deadline=house.clock.now() + datetime.timedelta(minutes=5))
+    house.clock.advance(301)
+    async with house.database.transaction() as session:
+        await jobs.promote(session, [store.START_DEADLINE], house.clock.now())
+    behind = FakeClock(house.clock.now() - datetime.timedelta(seconds=2))
+    slow = VideoJobs(house.database, house.cashier.billing, behind, house.rules.retention)
+    assert await Runner(house.database, slow.handlers(), clock=behind).run_due() == 1
+    assert (await house.get(video.id)).state == videos_pb2.Video.QUEUED
+    house.clock.advance(2)
+    await house.runner.run_due()
+    assert (await house.get(video.id)).state == videos_pb2.Video.FAILED
+    assert (await house.counts())[2] == 0
 
 
 async def test_a_video_that_has_started_is_not_ended_by_its_start_deadline(house):
