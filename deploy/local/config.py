@@ -15,7 +15,6 @@ DATABASE_OF = {
     "billing": "billing",
     "generation": "generation",
     "worker": "generation",
-    "media": "generation",
     "privacy": "privacy",
 }
 # The rest of a person's environment (proxies above all) has no business in a process that talks to loopback only.

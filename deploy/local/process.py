@@ -55,14 +55,17 @@ class Process:
         return self._popen.poll() if self._popen else None
 
     def launch(self) -> None:
-        """Start it and answer at once. SIGKILL reaches it when this process dies, however that happens."""
+        """Start it and answer at once. SIGKILL reaches it when this process dies, however that happens.
+
+        What it writes is its owner's alone: Triton keeps prompts and pictures in shared memory, outside of our folders.
+        """
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.rename(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *self.command],
                 env=self.environment, cwd=self.cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
+                start_new_session=True, umask=0o077,
             )  # fmt: skip
         self._launched = self._clock()
 

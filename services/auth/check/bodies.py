@@ -1,7 +1,8 @@
 """JSON bodies and queries against the contract: a field that the method does not have there is refused by name.
 
-The edge's transcoder drops unknown fields of a body silently; on routes that cost money a dropped field changes a price.
-Of a query it takes too much: fields of the body, and one that the path holds already, which it replaces.
+The edge's transcoder drops unknown fields of a body silently; on routes that cost money a field that is
+dropped changes a price. Of a query it takes too much: fields of the body, and one that the path
+holds already, which it replaces.
 """
 
 import functools

@@ -38,6 +38,11 @@ def test_worker_shares_generations_database_and_has_its_own_certificate_and_heal
     assert found["FILMGATE_HEALTH_PORT"] == "8116"
 
 
+def test_media_and_triton_get_no_database(tmp_path):
+    for name in ("media", "triton", "envoy"):
+        assert not [key for key in config.environment(name, tmp_path, Ports(), URLS) if "DATABASE" in key]
+
+
 def test_proxies_of_the_person_do_not_reach_the_processes(tmp_path, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://proxy.invalid:3128")
     monkeypatch.setenv("FILMGATE_LEASE_SECONDS", "4")

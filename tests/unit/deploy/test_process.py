@@ -47,6 +47,13 @@ def test_output_goes_to_the_log(tmp_path):
     assert sorted(process.last_words().split()) == ["err", "out"]
 
 
+def test_what_it_writes_is_private(tmp_path):
+    process = make(tmp_path, "open('made', 'w').close()")
+    process.launch()
+    assert process.wait(10)
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_large_log_is_put_aside(tmp_path, monkeypatch):
     monkeypatch.setattr("deploy.local.process.LOG_BYTES", 10)
     (tmp_path / "toy.log").write_text("a line of former days\n")

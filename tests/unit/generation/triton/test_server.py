@@ -1,5 +1,6 @@
 """The embedded server: what it opens, what it leaves, what it says when it cannot start."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -21,6 +22,13 @@ def test_it_listens_on_loopback_only_and_for_grpc_only(triton_server):
         assert probe.connect_ex(("127.0.0.1", triton_server.triton.port)) == 0
     command = triton_server.triton.command()
     assert {"--allow-http=false", "--allow-metrics=false", "--model-control-mode=explicit"} <= set(command)
+
+
+def test_nobody_else_may_read_what_a_model_works_on(triton_server):
+    [model] = triton_server.model_processes()
+    regions = [place for place in Path(f"/proc/{model}/fd").iterdir() if "/filmgate_" in os.readlink(place)]
+    assert regions
+    assert {place.stat().st_mode & 0o777 for place in regions} == {0o600}
 
 
 def test_it_serves_the_one_model_repository(triton_server):

@@ -33,6 +33,7 @@ class TritonPythonModel:
     def initialize(self, args):
         """Makes a tiny video, so that the first job finds everything loaded."""
         process.end_with_parent()
+        process.keep_private()
         job = contract.Job("warm-up", "Filmgate 预热", 0.5, 128, 128, 8, 0, Label("AI生成", 0.5))
         for _ in _steps(job, b""):
             pass
