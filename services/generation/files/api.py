@@ -72,11 +72,11 @@ class Files(files_pb2_grpc.FilesServicer):
         return files_pb2.BeginUploadResponse(id=row.id, object=row.object, limit_bytes=limit, image=image)
 
     async def FinishUpload(self, request: files_pb2.FinishUploadRequest, _: Any) -> files_pb2.File:
-        """Make an upload READY with what media found, or remove its record."""
+        """Make an upload READY with what media found, or remove its record. Both may be repeated."""
         now = self._clock.now()
         async with self._database.transaction() as session:
             if not request.HasField("image"):
-                await store.abandon_upload(session, request.id)
+                await store.abandon_upload(session, request.id, now)
                 return files_pb2.File(id=request.id)
             image = request.image
             found = {name: getattr(image, name) for name in ("content_type", "size_bytes", "sha256", "width", "height")}

@@ -39,19 +39,24 @@ async def begin_upload(session: AsyncSession, who: Caller, now: datetime.datetim
 
 
 async def finish_upload(session: AsyncSession, file_id: str, values: dict[str, Any]) -> FileRow | None:
-    """Make a picture READY. None: it was deleted meanwhile, or never begun."""
+    """Make a picture READY; the same again is answered again. None: it was deleted meanwhile, or never begun."""
     statement = sa.update(FileRow).where(
         FileRow.id == file_id, FileRow.state == "UPLOADING", FileRow.delete_time.is_(None)
     )
     result = await session.execute(
         statement.values(state="READY", **values).returning(FileRow), execution_options=_FRESH
     )
-    return result.scalar()
+    same = [FileRow.id == file_id, FileRow.sha256 == values["sha256"], FileRow.delete_time.is_(None)]
+    return result.scalar() or (await session.execute(sa.select(FileRow).where(*same))).scalar()
 
 
-async def abandon_upload(session: AsyncSession, file_id: str) -> None:
-    """Remove the row of an upload that came to nothing; media has removed its bytes."""
+async def abandon_upload(session: AsyncSession, file_id: str, now: datetime.datetime) -> None:
+    """Remove the row of an upload that came to nothing, before media removes its bytes.
+
+    It may be READY, when the answer to that was lost: nobody was told of it, and it is deleted like any other.
+    """
     await session.execute(sa.delete(FileRow).where(FileRow.id == file_id, FileRow.state == "UPLOADING"))
+    await delete(session, [FileRow.id == file_id, FileRow.kind == "IMAGE"], now)
 
 
 async def find(session: AsyncSession, project: str, file_id: str, now: datetime.datetime) -> FileRow | None:

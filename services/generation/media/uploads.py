@@ -67,10 +67,13 @@ class Uploads:
             raise
 
     async def _undo(self, begun: files_pb2.BeginUploadResponse) -> None:
-        """Remove what an upload has left. What cannot be removed now is swept after 24 hours."""
+        """Remove what an upload has left. What cannot be removed now is swept after 24 hours.
+
+        The record first: it may be READY without our knowing, and must not be so without its bytes.
+        """
         try:
-            await objects.remove(self._store, domain.objects_of("IMAGE", begun.object))
             await self._records.abandon(begun.id)
+            await objects.remove(self._store, domain.objects_of("IMAGE", begun.object))
         except (grpc.aio.AioRpcError, Failure, OSError) as fault:
             log.warning("upload_not_undone", error=fault)
 

@@ -38,7 +38,9 @@ async def test_an_upload_is_a_file_once_it_is_finished(house):
     assert (file.name, file.kind, file.width) == (f"files/{begun.id}", files_pb2.File.IMAGE, 640)
     assert file.expire_time.ToDatetime(datetime.UTC) == house.clock.now() + datetime.timedelta(days=1)
     assert await get(house, begun.id) == file
-    again = await refusal(house.media_files.FinishUpload(asked))
+    assert await house.media_files.FinishUpload(asked) == file
+    other = files_pb2.UploadedImage(content_type="image/png", size_bytes=7, sha256="ef" * 32, width=640, height=360)
+    again = await refusal(house.media_files.FinishUpload(files_pb2.FinishUploadRequest(id=begun.id, image=other)))
     assert again[:2] == (Code.NOT_FOUND, "NOT_FOUND")
 
 
@@ -47,6 +49,15 @@ async def test_an_upload_that_came_to_nothing_is_no_file(house):
     for _ in range(2):
         await house.media_files.FinishUpload(files_pb2.FinishUploadRequest(id=begun.id))
     assert await house.rows(FileRow) == []
+
+
+async def test_an_upload_whose_end_was_not_heard_of_is_given_up_with_its_bytes(house):
+    file_id = await house.picture()
+    for _ in range(2):
+        await house.media_files.FinishUpload(files_pb2.FinishUploadRequest(id=file_id))
+    assert (await refusal(get(house, file_id)))[0] == Code.NOT_FOUND
+    await house.runner.run_due()
+    assert (await house.rows(FileRow), await objects(house)) == ([], [])
 
 
 async def test_an_announced_size_above_the_limit_is_refused(house):
