@@ -12,6 +12,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 
 from services.generation import errors
 from services.generation.files import domain as files_domain
+from services.generation.files import objects
 from services.generation.files import store as files
 from services.generation.files.domain import Made
 from services.generation.labels.mark import FilmUnreadable
@@ -28,7 +29,7 @@ from services.runtime import telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.errors import Failure
-from services.runtime.jobs import Job, Later, finish
+from services.runtime.jobs import Job, Later, LeaseLost, finish
 from services.runtime.profile import Profile
 
 UNAVAILABLE_PAUSE_SECONDS = 0.5
@@ -136,15 +137,22 @@ class Maker:
         return bytes(await found.bytes_async())
 
     async def _publish(self, job: Job, video: VideoRow, path: Path, made: Made) -> None:
-        """The row first, then the bytes, then Tx 3: what was uploaded and never published is swept."""
+        """The row first, then the bytes, then Tx 3: what was uploaded and never published is swept.
+
+        What is known not to be published goes at once: its owner may have deleted the video.
+        """
         async with self.database.transaction() as session:
             staged = await files.stage_output(session, video, self.clock.now())
         await obstore.put_async(self.objects, staged.object, path)
         kept = self.clock.now() + files_domain.kept(self.profile.retention.output_days)
-        async with self.database.transaction() as session:
-            if not await files.publish_output(session, staged.id, made, kept):
-                raise OutputSwept(staged.id)
-            await self._end(session, job, video, SUCCEEDED, SUCCEEDED, output=staged.id)
+        try:
+            async with self.database.transaction() as session:
+                if not await files.publish_output(session, staged.id, made, kept):
+                    raise OutputSwept(staged.id)
+                await self._end(session, job, video, SUCCEEDED, SUCCEEDED, output=staged.id)
+        except (Ended, LeaseLost, OutputSwept):
+            await objects.remove(self.objects, [staged.object])
+            raise
 
     async def _fail(self, job: Job, video: VideoRow, error: Failure) -> None:
         async with self.database.transaction() as session:

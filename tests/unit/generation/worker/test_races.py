@@ -116,6 +116,7 @@ async def test_a_cancel_before_the_one_update_publishes_nothing(studio):
     async with before_publishing(studio) as video_id:
         await studio.cancel(video_id)
     assert await state(studio, video_id) == ("CANCELLED", "DONE", ["STAGING"], "QUEUED")
+    await nothing_is_kept(studio, video_id)
 
 
 @pytest.mark.parametrize("started", [True, False], ids=["the other has started", "the other has only claimed"])
@@ -125,6 +126,13 @@ async def test_a_lease_that_was_lost_before_the_one_update_publishes_nothing(stu
     assert await state(studio, video_id) == ("RUNNING", "RUNNING", ["STAGING"], None)
     assert (await studio.job(videos.GENERATE, video_id)).worker == "other"
     assert (await studio.video(video_id)).attempt == (2 if started else 1)
+    await nothing_is_kept(studio, video_id)
+
+
+async def nothing_is_kept(studio: Studio, video_id: str) -> None:
+    [staged] = await studio.outputs(video_id)
+    with pytest.raises(FileNotFoundError):
+        await studio.content(staged)
 
 
 async def test_a_file_that_was_swept_meanwhile_is_not_published_and_made_anew(studio):
@@ -135,6 +143,7 @@ async def test_a_file_that_was_swept_meanwhile_is_not_published_and_made_anew(st
     [swept] = await studio.outputs(video_id)
     assert await state(studio, video_id) == ("RUNNING", "WAITING", ["STAGING"], None)
     assert swept.delete_time is not None
+    await nothing_is_kept(studio, video_id)
     assert (await studio.job(videos.GENERATE, video_id)).error == "OutputSwept"
     studio.clock.advance(2)
     await studio.runner().run_due()
