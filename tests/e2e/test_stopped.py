@@ -69,6 +69,18 @@ async def test_without_billing_nothing_is_ordered_and_everything_else_goes_on(su
     assert (await order())["id"] == made["id"]
 
 
+async def test_billing_that_does_not_answer_is_as_good_as_stopped(suite, customer, books):
+    await customer.call("GET", "/v1/wallet")
+    before = await books.owned(customer.made)
+    order = partial(customer.call, "POST", "/v1/videos", ORDER, idempotency_key="frozen")
+    async with _frozen(suite, "billing"):
+        await _refused(order(), "PEER_UNAVAILABLE")
+        assert not (await customer.call("GET", "/v1/videos"))["videos"]
+    assert await books.owned(customer.made) == before
+    made = await until_served(order, BACK_SECONDS, *AGAIN)
+    assert (await ended(customer, made["id"]))["settlement"] == "CAPTURED"
+
+
 async def test_what_ends_while_billing_is_away_is_charged_when_it_is_back(suite, customer, books):
     video = (await customer.call("POST", "/v1/videos", ORDER))["id"]
     async with _killed(suite, "billing"):
