@@ -1,10 +1,13 @@
 """What the process that decodes a stranger's picture cannot do."""
 
+import io
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageFile
 
 from services.generation.media import decoder
 
@@ -17,7 +20,17 @@ FORBIDDEN = {
     "a child": "import os; os.fork()",
     "a thread": "import _thread; _thread.start_new_thread(print, ())",
     "a signal to others": "import os; os.kill(1, 0)",
-    "a large file": "open('/tmp/filmgate-decoder-test', 'wb').truncate(65 * 2**20)",
+    "a signal to a thread of others": "import ctypes; assert not ctypes.CDLL(None).syscall(200, 1, 0)",
+    "the memory of others": "import ctypes; assert not ctypes.CDLL(None).syscall(310, 1, 0, 0, 0, 0, 0)",
+    "a handle of a process": "import os; os.pidfd_open(os.getppid())",
+    "the other numbers of the same calls": "import ctypes; ctypes.CDLL(None).syscall(0x40000000 + 39)",
+    "a new file": "open('{folder}/new', 'wb')",
+    "a change of a file": "open('{folder}/old', 'r+b')",
+    "an end of a file": "import os; os.truncate('{folder}/old', 0)",
+    "no file": "import os; os.unlink('{folder}/old')",
+    "another name": "import os; os.rename('{folder}/old', '{folder}/new')",
+    "a link": "import os; os.symlink('/', '{folder}/new')",
+    "a mode": "import os; os.chmod('{folder}/old', 0o777)",
 }
 
 
@@ -31,10 +44,45 @@ def test_work_on_bytes_is_allowed():
 
 
 @pytest.mark.parametrize("code", FORBIDDEN.values(), ids=FORBIDDEN)
-def test_what_a_picture_does_not_need_is_forbidden(code):
-    done = confined(code)
+def test_what_a_picture_does_not_need_is_forbidden(code, tmp_path):
+    (tmp_path / "old").write_bytes(b"kept")
+    done = confined(code.format(folder=tmp_path))
     assert done.returncode != 0
-    assert "print" not in done.stdout
+    refusals = ("not permitted", "start new thread", "AssertionError")
+    assert done.returncode < 0 or any(refusal in done.stderr for refusal in refusals)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("old", b"kept")]
+
+
+def test_reading_is_allowed_and_the_copy_does_not_become_large(tmp_path):
+    copy = tmp_path / "copy"
+    before = f"copy = open({str(copy)!r}, 'wb'); "
+    code = "print(len(open('/proc/self/status').read()) > 0); copy.truncate(65 * 2**20)"
+    command = [sys.executable, "-I", "-c", before + CONFINE.format(memory=2**30, cpu=5) + code, str(FOLDER)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env={})
+    assert done.stdout == "True\n"
+    assert "too large" in done.stderr
+    assert copy.stat().st_size == 0
+
+
+def test_a_picture_is_measured_before_it_is_decoded(tmp_path, monkeypatch):
+    """A PNG without an orientation would be decoded to look for one."""
+    source = tmp_path / "wide.png"
+    Image.new("L", (4000, 400)).save(source)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("it was decoded"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # examine sets it
+    with source.open("rb") as file, pytest.raises(decoder.Refused, match="IMAGE_RATIO"):
+        decoder.examine(file, io.BytesIO(), {"pixels": 50_000_000, "side_pixels": 300, "ratio": 4})
+
+
+def test_a_jpeg_with_further_pictures_is_a_jpeg(tmp_path):
+    source, copy = tmp_path / "phone.jpg", tmp_path / "copy.jpg"
+    first, second = Image.new("RGB", (640, 480), 90), Image.new("RGB", (320, 240), 20)
+    first.save(source, "MPO", save_all=True, append_images=[second])
+    limits = {"pixels": 10**7, "side_pixels": 300, "ratio": 4, "memory_bytes": 2**30, "cpu_seconds": 5}
+    command = [sys.executable, "-I", decoder.__file__, str(source), str(copy), json.dumps(limits)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env={})
+    assert json.loads(done.stdout) == {"content_type": "image/jpeg", "width": 640, "height": 480}
+    assert Image.open(copy).size == (640, 480)
 
 
 def test_memory_and_time_end():
