@@ -10,6 +10,8 @@ GRPC = ("auth", "billing", "generation", "privacy")
 NAMES = (*GRPC, "media")
 _PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _LIMITS = {"max_connections": 256, "max_pending_requests": 1024, "max_requests": 4096, "max_retries": 64}
+_TRANSFERS = 768
+"""Connections to media, each of which serves one transfer; media bounds them per organisation."""
 
 
 def clusters(addresses: Mapping[str, str], certificates: Path) -> list[dict[str, Any]]:
@@ -38,7 +40,7 @@ def _cluster(name: str, address: str, certificates: Path) -> dict[str, Any]:
         "connect_timeout": "1s",
         "per_connection_buffer_limit_bytes": 1048576,
         "load_assignment": _assignment(name, endpoint),
-        "circuit_breakers": {"thresholds": [_LIMITS]},
+        "circuit_breakers": {"thresholds": [_LIMITS if name in GRPC else {**_LIMITS, "max_connections": _TRANSFERS}]},
         "typed_extension_protocol_options": _protocol(http2=name in GRPC),
         "transport_socket": {
             "name": "envoy.transport_sockets.tls",

@@ -82,7 +82,8 @@ async def media(settings: MediaSettings) -> None:
     auth, generation = channels.connect("auth", settings), channels.connect("generation", settings)
     verifier = Verifier(clients.Tokens(auth).caller_keys, "generation", SystemClock())
     records, store = Records(generation), open_store(settings.objects)
-    application = Media(Uploads(records, store, settings), Downloads(records, store, settings), verifier).application()
+    uploads, downloads = Uploads(records, store, settings), Downloads(records, store, settings)
+    application = Media(uploads, downloads, verifier, settings).application()
     await server.serve(
         settings,
         parts=[Server(application, settings)],

@@ -40,5 +40,7 @@ class MediaSettings(Settings):
     """Pictures decoded at once."""
     uploads: int = 64
     """Uploads received at once; each may hold 32 MiB of the disk."""
+    transfers_per_organization: int = 32
+    """Uploads and downloads of one organisation at once, waiting ones too; one more is refused."""
     uploads_per_organization: int = 8
     """Uploads of one organisation received at once; more wait."""

@@ -75,6 +75,11 @@ TOO_MANY_OPEN_VIDEOS = KIND(
 WALLET_PARKED = KIND(
     "WALLET_PARKED", _Code.FAILED_PRECONDITION, "The wallet is parked by a safety brake. Ask the operator."
 )
+TOO_MANY_TRANSFERS = KIND(
+    "TOO_MANY_TRANSFERS",
+    _Code.RESOURCE_EXHAUSTED,
+    "{limit} uploads and downloads are under way, the most at once. Let one end.",
+)
 UPLOAD_TOO_LARGE = KIND("UPLOAD_TOO_LARGE", _Code.OUT_OF_RANGE, "The upload has more than {limit} bytes.")
 RANGE_INVALID = KIND(
     "RANGE_INVALID", _Code.OUT_OF_RANGE, "The range lies outside of the content of {size_bytes} bytes."

@@ -103,7 +103,7 @@ async def gate(house: House, **changes: Any) -> AsyncIterator[Gate]:
     verifier = caller.Verifier(rpc.fetch_keys, "generation")
     records = Records(channel)
     uploads, downloads = Uploads(records, house.objects, settings), Downloads(records, house.objects, settings)
-    server = Server(Media(uploads, downloads, verifier).application(), settings)
+    server = Server(Media(uploads, downloads, verifier, settings).application(), settings)
     await server.start()
     try:
         yield Gate(house, settings, server.port)

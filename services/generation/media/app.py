@@ -1,14 +1,16 @@
 """Media: plain HTTP/1.1 over mutual TLS behind the edge. What stands around every route, and the process's server."""
 
 import asyncio
+import collections
 import contextlib
 import re
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
 
+from services.generation import errors
 from services.generation.config import MediaSettings
 from services.generation.media import bodies, refusals
 from services.generation.media.downloads import Downloads
@@ -28,8 +30,10 @@ log = telemetry.logger(__name__)
 class Media:
     """The routes of media, each with who may call it, and the chain: trace, access log, failures, peer, caller."""
 
-    def __init__(self, uploads: Uploads, downloads: Downloads, verifier: Verifier) -> None:
+    def __init__(self, uploads: Uploads, downloads: Downloads, verifier: Verifier, settings: MediaSettings) -> None:
         self._verifier = verifier
+        self._most = settings.transfers_per_organization
+        self._open: collections.Counter[str] = collections.Counter()
         self._routes: list[tuple[str, str, Policy, Handler]] = [
             ("POST", "/v1/files", WRITE, uploads.upload),
             ("GET", "/v1/files/{id}/content", READ, downloads.download),
@@ -71,7 +75,8 @@ class Media:
         """Turn whatever is raised into a failure that says nothing of how we are built."""
         try:
             await self._admit(request, call, policy)
-            response = await handler(request)
+            with self._counted(call):
+                response = await handler(request)
         except Failure as failure:
             call.reason = failure.kind.reason
             await bodies.drain(request)
@@ -85,6 +90,20 @@ class Media:
         if not response.prepared:
             response.headers[caller.REQUEST_ID] = call.request_id
         return response
+
+    @contextlib.contextmanager
+    def _counted(self, call: Call) -> Iterator[None]:
+        """Bound what one organisation has under way: each transfer holds a connection of the edge, slow or not."""
+        organization = call.caller.organization if call.caller else ""
+        if organization and self._open[organization] >= self._most:
+            raise errors.TOO_MANY_TRANSFERS(limit=self._most, retry_after=1)
+        self._open[organization] += 1
+        try:
+            yield
+        finally:
+            self._open[organization] -= 1
+            if not self._open[organization]:
+                del self._open[organization]
 
     async def _admit(self, request: web.Request, call: Call, policy: Policy | None) -> None:
         """Let in only the edge, with the token of a customer who has the scope."""

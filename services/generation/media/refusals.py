@@ -1,6 +1,7 @@
 """Writes failures as HTTP: the same JSON as the edge makes of a gRPC status."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,8 @@ def response(failure: Failure, request_id: str, headers: Mapping[str, str] | Non
     body = json_format.MessageToDict(status, preserving_proto_field_name=True)
     kind = failure.kind
     number = _OWN_STATUS.get(kind.reason) or _STATUS.get(kind.code.name, 500)
+    after = {} if failure.retry_after is None else {"Retry-After": str(math.ceil(failure.retry_after))}
+    headers = {**after, **(headers or {})}
     return web.Response(status=number, text=json.dumps(body), content_type="application/json", headers=headers)
 
 

@@ -312,6 +312,23 @@ async def test_slow_uploads_of_one_organisation_keep_nobody_else_waiting(gate, e
     assert (await post(edge, picture())).status_code == 200
 
 
+async def test_one_organisation_cannot_hold_all_connections(house):
+    async with uploads.gate(house, transfers_per_organization=2) as gate, gate.client() as edge:
+        slow = [await gate.begin(gate.customer(), picture()[:50]) for _ in range(2)]
+        while len(await gate.house.rows(FileRow)) < 2:
+            await asyncio.sleep(0)
+        refused = await post(edge, picture(), **gate.customer())
+        assert (refused.status_code, reason(refused)) == (429, "TOO_MANY_TRANSFERS")
+        assert refused.headers["retry-after"] == "1"
+        assert (await edge.get("/v1/files/fil_1/content", headers=gate.customer())).status_code == 429
+        theirs = gate.customer(organization=ids.new("org"), project=ids.new("prj"), account=ids.new("acc"))
+        assert (await post(edge, picture(), **theirs)).status_code == 200
+        for one in slow:
+            one.writer.transport.abort()
+        while (await post(edge, picture(), **gate.customer())).status_code != 200:
+            await asyncio.sleep(0)
+
+
 async def test_many_uploads_at_once_are_all_taken(edge):
     answers = await asyncio.gather(*(post(edge, picture("PNG", 300 + n, 300)) for n in range(6)))
     assert [answer.json()["width"] for answer in answers] == [300 + n for n in range(6)]
