@@ -104,8 +104,8 @@ class Videos(videos_pb2_grpc.VideosServicer):
         async with self._database.transaction() as session:
             row = await self._own(session, request.id)
             await store.cancel(session, row.id, now, errors.VIDEO_CANCELLED())
-            await store.forget(session, row.id, now)
             await admission.forget_texts(session, row)
+            await store.forget(session, row.id, now)
             await files.delete(session, [FileRow.video == row.id, FileRow.state == "READY"], now)
         return empty_pb2.Empty()
 

@@ -17,6 +17,7 @@ from services.runtime.pages import Page
 
 GENERATE, SETTLE, ADMIT_CLEANUP, START_DEADLINE = "generate", "settle", "admit_cleanup", "start_deadline"
 
+_FORGOTTEN = {"prompt": None, "negative_prompt": None, "request_id": ""}
 JOBS_KEPT = datetime.timedelta(days=7)
 """Ended jobs are kept so long, so that a key is not used twice."""
 
@@ -235,16 +236,17 @@ async def is_needed(session: AsyncSession, file_id: str) -> bool:
 
 async def forget(session: AsyncSession, video_id: str, now: datetime.datetime) -> None:
     """Delete an ended video for its owner: its texts are gone, what billing and the law need stays."""
-    gone = {"delete_time": now, "prompt": None, "negative_prompt": None, "external_id": None, "image": None}
+    gone = {**_FORGOTTEN, "delete_time": now, "external_id": None, "image": None}
     await _update(session, video_id, [VideoRow.end_time.is_not(None)], {**gone, "sequence": VideoRow.sequence + 1})
 
 
 async def forget_texts(session: AsyncSession, before: datetime.datetime) -> None:
-    """Remove the texts of videos that ended before a moment."""
-    written = sa.or_(VideoRow.prompt.is_not(None), VideoRow.negative_prompt.is_not(None))
-    statement = sa.update(VideoRow).where(VideoRow.end_time < before, written)
-    gone = {"prompt": None, "negative_prompt": None}
-    await session.execute(statement.values(gone), execution_options={"synchronize_session": False})
+    """Remove the texts of videos that ended before a moment, at least a day ago: a request id stands for nothing then.
+
+    Until then a video has a prompt, be it an empty one, and an index finds it by that.
+    """
+    statement = sa.update(VideoRow).where(VideoRow.end_time < before, VideoRow.prompt.is_not(None))
+    await session.execute(statement.values(_FORGOTTEN), execution_options={"synchronize_session": False})
 
 
 async def outputs(session: AsyncSession, videos: Sequence[VideoRow]) -> dict[str, FileRow]:

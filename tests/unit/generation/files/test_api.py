@@ -8,6 +8,7 @@ import pytest
 from filmgate.generation.v1 import files_pb2
 from services.generation.files import store
 from services.generation.files.tables import FileRow
+from services.generation.videos.tables import VideoRow
 from services.runtime.jobs import JobRow
 from tests.support import generation, rpc
 from tests.support.generation import MADE, refusal, stranger
@@ -151,7 +152,7 @@ PROFILES = [
 async def test_what_was_uploaded_and_made_is_removed_when_the_profile_says(postgres, clock, tmp_path, rules):
     async with generation.house(postgres, clock, tmp_path, rules=rules) as house:
         file = await house.picture()
-        video = await house.create(image=file)
+        video = await house.create(image=file, request_id="my-book-7")
         await house.start(video.id)
         await house.publish(video.id)
         await house.runner.run_due()
@@ -168,6 +169,7 @@ async def test_what_was_uploaded_and_made_is_removed_when_the_profile_says(postg
         assert await objects(house) == []
         assert await house.rows(FileRow) == []
         assert not (await house.get(video.id)).parameters.prompt
+        assert "my-book-7" not in str([vars(row) for row in await house.rows(VideoRow)])
 
 
 async def test_unfinished_uploads_and_outputs_are_swept_after_a_day(house):

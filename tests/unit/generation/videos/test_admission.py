@@ -206,6 +206,7 @@ async def test_a_deleted_video_leaves_none_of_its_texts_to_the_repeat_of_its_ord
     await house.videos.DeleteVideo(videos_pb2.DeleteVideoRequest(id=video.id), metadata=house.mine)
     [stored] = await house.rows(StoredRequest)
     assert b"secret" not in stored.answer
+    assert [row.request_id for row in await house.rows(VideoRow)] == [""]
     again = await house.create(**asked)
     assert (again.id, again.parameters.prompt, again.parameters.image) == (video.id, "", "")
     assert len(await house.rows(VideoRow)) == 1
