@@ -25,6 +25,8 @@ _FORWARDERS = frozenset({"edge", "media"})
 _LONGEST_TOKEN = 8192
 _REMEMBERED = 10_000
 _KEY_FETCH_SECONDS = 10.0
+_KEY_OLD_SECONDS = 300.0
+_KEY_WAIT_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,8 +183,8 @@ _CHECKS: Any = {
 class Verifier:
     """Verifies caller tokens for one audience. `fetch_keys` answers the raw 32-byte public keys of auth by kid.
 
-    Keys are fetched by `ready` and on an unknown kid, at most every 10 s; verified tokens are remembered until they
-    expire.
+    Keys are fetched by `ready` and on an unknown kid, at most every 10 s, and anew by `ready` when they are 5 minutes
+    old, so that a key that auth has withdrawn is believed no longer; verified tokens are remembered until they expire.
     """
 
     def __init__(
@@ -193,13 +195,18 @@ class Verifier:
         self._clock = clock or SystemClock()
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._fetched: float | None = None
+        self._read = float("-inf")
         self._lock = asyncio.Lock()
         self._verified: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
 
     async def ready(self) -> None:
-        """Fetch the keys unless there are some. Raises while there are none: a health check of every process."""
+        """Fetch the keys unless there are young ones. Raises while there are none: a health check of every process."""
         if not self._keys:
             await self._refresh_if_old()
+        elif self._clock.now().timestamp() - self._read >= _KEY_OLD_SECONDS:
+            with contextlib.suppress(TimeoutError):  # auth may be away: the keys at hand decide
+                async with asyncio.timeout(_KEY_WAIT_SECONDS):
+                    await self._refresh_if_old()
         if not self._keys:
             raise errors.PEER_UNAVAILABLE()
 
@@ -252,6 +259,7 @@ class Verifier:
             with contextlib.suppress(Exception):  # whatever failed, the keys at hand decide
                 found = await self._fetch()
                 self._keys = {kid: Ed25519PublicKey.from_public_bytes(raw) for kid, raw in found.items()}
+                self._read = self._fetched
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:

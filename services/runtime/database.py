@@ -45,6 +45,7 @@ class Database:
             max_overflow=0,
             pool_timeout=5,
             pool_recycle=1800,
+            hide_parameters=True,  # an error's text must not repeat what somebody sent
             connect_args={
                 "timeout": 5,
                 "server_settings": {
@@ -109,7 +110,7 @@ async def migrate(owner_url: str, service: str) -> None:
     Within it a lock is waited for at most 4 s and a statement runs at most 30 s, so that a migration never stands in
     the way of the running service for long.
     """
-    engine = create_async_engine(owner_url, poolclass=sa.NullPool, connect_args={"timeout": 5})
+    engine = create_async_engine(owner_url, poolclass=sa.NullPool, hide_parameters=True, connect_args={"timeout": 5})
     try:
         async with engine.connect() as connection:
             await _migrate(connection, service)

@@ -146,6 +146,26 @@ async def test_the_keys_at_hand_outlive_an_outage_of_auth(verifier: Verifier, ke
     assert (await verifier.verify(mint(clock))).account == "acc_1"
 
 
+async def test_a_key_that_auth_withdrew_is_believed_five_minutes_at_most(
+    verifier: Verifier, keys: Keys, clock: FakeClock
+) -> None:
+    await verifier.ready()
+    old, new = keys.keys.pop("k1"), Ed25519PrivateKey.generate()
+    keys.keys["k2"] = new
+    clock.advance(299)
+    await verifier.ready()
+    assert (await verifier.verify(mint(clock, old, "k1"))).account == "acc_1"
+    keys.down = True
+    clock.advance(1)
+    await verifier.ready()
+    keys.down = False
+    clock.advance(10)
+    await verifier.ready()
+    assert keys.asked == 3
+    assert await refused(verifier, mint(clock, old, "k1", request_id="another")) == "TOKEN_INVALID"
+    assert (await verifier.verify(mint(clock, new, "k2"))).account == "acc_1"
+
+
 async def test_memory_is_bounded(verifier: Verifier, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(caller, "_REMEMBERED", 3)
     for number in range(10):
