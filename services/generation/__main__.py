@@ -7,6 +7,7 @@ from filmgate.generation.v1 import files_pb2, files_pb2_grpc, models_pb2, models
 from services.generation import clients
 from services.generation.config import GenerationSettings, MediaSettings
 from services.generation.files import api as files
+from services.generation.files import scratch
 from services.generation.files.objects import open_store
 from services.generation.media.app import Media, Server
 from services.generation.media.downloads import Downloads
@@ -79,6 +80,7 @@ async def serve(settings: GenerationSettings) -> None:
 
 async def media(settings: MediaSettings) -> None:
     """Take uploads and send content until told to end."""
+    scratch.sweep()
     auth, generation = channels.connect("auth", settings), channels.connect("generation", settings)
     verifier = Verifier(clients.Tokens(auth).caller_keys, "generation", SystemClock())
     records, store = Records(generation), open_store(settings.objects)

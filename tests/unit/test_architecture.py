@@ -40,7 +40,11 @@ EXTRAS = {
         "invariants": "whether the ledger holds",
         "ledger": "everything that moves money, with its journal",
     },
-    "generation/files": {"jobs": "what happens to files by itself", "objects": "the object store"},
+    "generation/files": {
+        "jobs": "what happens to files by itself",
+        "objects": "the object store",
+        "scratch": "content on its way, on this machine's disk",
+    },
     "generation/models": {"catalogue": "the models as a file"},
     "generation/videos": {
         "admission": "steps 1 to 5 of the life of a generation",

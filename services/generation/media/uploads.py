@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import tempfile
 import weakref
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from obstore.store import ObjectStore
 
 from filmgate.generation.v1 import files_pb2
 from services.generation.config import MediaSettings
-from services.generation.files import domain, objects
+from services.generation.files import domain, objects, scratch
 from services.generation.media import bodies, pictures
 from services.generation.media.generation import Records
 from services.runtime import caller, telemetry
@@ -38,8 +37,8 @@ class Uploads:
         async with self._share(caller.current().organization), self._receiving:
             size = None if bodies.is_form(request) else request.content_length
             begun = await self._records.begin(size)
-            with tempfile.TemporaryDirectory(prefix="filmgate-upload-") as folder:
-                file = await self._take(request, begun, Path(folder) / "upload")
+            with scratch.folder() as folder:
+                file = await self._take(request, begun, folder / "upload")
         body = json_format.MessageToJson(
             file, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
         )

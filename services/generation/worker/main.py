@@ -8,6 +8,7 @@ from obstore.store import ObjectStore
 from tritonclient.grpc.aio import InferenceServerClient
 
 from services.generation.clients import Billing
+from services.generation.files import scratch
 from services.generation.files.jobs import FileJobs
 from services.generation.files.objects import open_store
 from services.generation.film.label import plate
@@ -17,7 +18,7 @@ from services.generation.triton import client as triton
 from services.generation.triton import contract
 from services.generation.videos import store as videos
 from services.generation.videos.jobs import VideoJobs
-from services.generation.worker import film, scratch
+from services.generation.worker import film
 from services.generation.worker.config import WorkerSettings
 from services.generation.worker.make import Maker
 from services.generation.worker.parts import Every, Reports, Slots, restore

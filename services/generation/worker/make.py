@@ -12,7 +12,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 
 from services.generation import errors
 from services.generation.files import domain as files_domain
-from services.generation.files import objects
+from services.generation.files import objects, scratch
 from services.generation.files import store as files
 from services.generation.files.domain import Made
 from services.generation.labels.mark import FilmUnreadable
@@ -23,7 +23,7 @@ from services.generation.triton.contract import JobRefused
 from services.generation.videos import domain
 from services.generation.videos import store as videos
 from services.generation.videos.tables import VideoRow
-from services.generation.worker import film, scratch
+from services.generation.worker import film
 from services.generation.worker.meter import Ended, Meter, unless
 from services.runtime import telemetry
 from services.runtime.clock import Clock

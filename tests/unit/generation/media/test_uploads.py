@@ -4,12 +4,14 @@ import asyncio
 import hashlib
 import io
 import struct
+import tempfile
 import zlib
 
 import pytest
 from PIL import Image
 
 from filmgate.generation.v1 import files_pb2
+from services.generation.files import scratch
 from services.generation.files.domain import UPLOAD_LIMIT_BYTES
 from services.generation.files.tables import FileRow
 from services.runtime import ids
@@ -254,6 +256,19 @@ async def test_a_client_that_stalls_is_refused_and_leaves_nothing(house):
         status, body = await slow.answer()
         assert (status, body["details"][0]["reason"]) == (400, "UPLOAD_MALFORMED")
         assert await gate.left() == (0, [])
+
+
+async def test_what_is_received_lies_where_the_next_start_sweeps(gate, tmp_path, monkeypatch):
+    (tmp_path / "disk").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "disk"))
+    slow = await gate.begin({**gate.customer(), "content-length": str(len(picture()))}, picture()[:-1])
+    while not (found := [*(tmp_path / "disk").iterdir()]):
+        await asyncio.sleep(0)
+    assert [path.name.startswith(scratch.PREFIX) for path in found] == [True]
+    assert scratch.sweep() == 0
+    slow.writer.write(picture()[-1:])
+    assert (await slow.answer())[0] == 200
+    assert [*(tmp_path / "disk").iterdir()] == []
 
 
 async def test_a_client_that_hangs_up_leaves_nothing(gate):

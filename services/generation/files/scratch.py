@@ -1,4 +1,4 @@
-"""Private folders for films in the making, which hold customers' content: gone with the job, or with the next start."""
+"""Private folders for films and uploads on their way: customers' content, gone with the work or with the next start."""
 
 import contextlib
 import fcntl
@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-PREFIX = "filmgate-film-"
+PREFIX = "filmgate-scratch-"
 
 
 @contextlib.contextmanager
@@ -24,7 +24,7 @@ def folder() -> Iterator[Path]:
 
 
 def sweep() -> int:
-    """Remove the folders of this user's workers that were killed: nobody holds their locks. Answers how many."""
+    """Remove the folders of this user's processes that were killed: nobody holds their locks. Answers how many."""
     left = [path for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*") if _abandoned(path)]
     for path in left:
         shutil.rmtree(path, ignore_errors=True)
