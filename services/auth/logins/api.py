@@ -84,7 +84,8 @@ class Logins(logins_pb2_grpc.LoginsServicer):
         """Send a code. Nothing here looks whether the target is known: the job that delivers it does."""
         channel = Request.Channel.Name(request.channel)
         target = self._target(channel, request.target)
-        now, source = self._clock.now(), domain.network(origin(context).address)
+        # Whoever calls past the edge has no address to be counted by, so he is counted by his name.
+        now, source = self._clock.now(), domain.network(origin(context).address) or caller.peer()
         async with self._database.transaction() as session:
             await self._count(session, codes.subject_of(self._sealer, channel, target), source, now)
             # Only now: a refused call must not leave a sealing key on the disk, where nothing would find it.
@@ -179,7 +180,7 @@ class Logins(logins_pb2_grpc.LoginsServicer):
         """Count the code to its target and for its source. Raises SEND_TOO_SOON, which counts nothing."""
         limits = self._profile.limits
         wait = await store.count_target(session, target, now, limits.codes_per_target_hour, limits.codes_per_target_day)
-        if not wait and source:
+        if not wait:
             mark = self._sealer.index(Element.IP_ADDRESS, source)
             wait = await store.count_source(session, mark, now, limits.codes_per_address_hour)
         if wait:

@@ -33,6 +33,10 @@ _PHONE = re.compile(r"\+?[0-9 ().-]{3,40}")
 _TOKEN = re.compile(r"fg[sr]_[0-9A-Za-z]{49}")
 
 
+_REACHED = frozenset({phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE})
+"""Kinds of numbers that get messages. A premium one would have us pay whoever asks for codes to it."""
+
+
 class Outcome(enum.Enum):
     """What became of a try with a code."""
 
@@ -51,12 +55,13 @@ class Tokens:
 
 
 def normal_phone(text: str, region: str) -> str:
-    """Answer a phone number in E.164; a national one is read as of `region`. Raises TARGET_INVALID."""
+    """Answer a mobile number in E.164; a national one is read as of `region`. Raises TARGET_INVALID."""
     try:
         number = phonenumbers.parse(text, region) if _PHONE.fullmatch(text) else None
     except phonenumbers.NumberParseException:
         number = None
-    if number is None or not phonenumbers.is_valid_number(number):
+    # A number that is not valid has no type.
+    if number is None or phonenumbers.number_type(number) not in _REACHED:
         raise errors.TARGET_INVALID(channel="PHONE", field="target")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 

@@ -8,7 +8,7 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from filmgate.auth.v1 import accounts_pb2, logins_pb2
+from filmgate.auth.v1 import accounts_pb2, logins_pb2, logins_pb2_grpc
 from filmgate.privacy.v1.elements_pb2 import Element
 from services.auth.logins.tables import Flow
 from services.runtime.sealed import Forgotten
@@ -124,6 +124,15 @@ async def test_the_time_of_a_wrong_code_does_not_tell_whether_the_target_is_know
             spans[target].append(time.perf_counter() - begun)
     fastest = [min(span) for span in spans.values()]
     assert max(fastest) < 5 * min(fastest)
+
+
+async def test_a_peer_that_goes_past_the_edge_is_counted_by_its_name(auth):
+    stub = auth.stub(logins_pb2_grpc.LoginsStub, "worker")
+    for number in range(auth.profile.limits.codes_per_address_hour):
+        target = f"+86138001381{number:02d}"
+        await stub.SendCode(Send(channel=Send.PHONE, target=target, purpose=Send.LOGIN), metadata=ADDRESS)
+    async with rpc.refused(reason="SEND_TOO_SOON"):
+        await stub.SendCode(Send(channel=Send.PHONE, target=OTHER, purpose=Send.LOGIN), metadata=ADDRESS)
 
 
 async def test_a_refused_code_leaves_no_key_on_the_disk(auth, tmp_path):

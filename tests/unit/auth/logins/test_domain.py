@@ -149,3 +149,15 @@ def test_the_wait_is_the_longest_of_all_limits():
     assert domain.wait_seconds(NOW, NOW - 0.5 * MINUTE, []) == 30
     assert domain.wait_seconds(NOW, NOW - 2 * MINUTE, [(NOW - 50 * MINUTE, hour)]) == 600
     assert domain.wait_seconds(NOW, None, []) == 1
+
+
+@pytest.mark.parametrize("text", ["+19005551234", "+33899123456", "+442079460958", "+882161234567", "+861064123456"])
+def test_a_number_that_gets_no_messages_or_costs_more_is_refused(text):
+    with pytest.raises(Failure) as refused:
+        domain.normal_phone(text, "CN")
+    assert refused.value.kind.reason == "TARGET_INVALID"
+
+
+@pytest.mark.parametrize("text", ["+14155552671", "+447911123456", "+819012345678", "+85291234567"])
+def test_mobile_numbers_of_the_world_are_taken(text):
+    assert domain.normal_phone(text, "CN") == text
