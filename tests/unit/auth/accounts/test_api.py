@@ -327,6 +327,15 @@ async def test_freezes_are_the_operators_alone_and_of_known_accounts(auth):
         await operator.FreezeAccount(freeze(person, expire_time=at(auth.clock.now())))
 
 
+@pytest.mark.parametrize("words", ["asked for by Bob", "+8613800138000", "bob@example.com", "Abuse"])
+async def test_the_reason_of_a_freeze_is_a_code_and_no_words_about_a_person(auth, words):
+    person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
+    request = accounts_pb2.FreezeAccountRequest(account=person.account, scope="ALL", reason=words)
+    async with rpc.refused(reason="FIELD_INVALID") as found:
+        await operator.FreezeAccount(request)
+    assert found[0].metadata["field"] == "reason"
+
+
 async def test_who_is_frozen_altogether_cannot_log_in_and_learns_it_by_his_code_only(auth):
     person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
     await operator.FreezeAccount(freeze(person, "ALL"))
