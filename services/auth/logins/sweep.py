@@ -1,10 +1,11 @@
-"""Removes codes after a day, with the keys that sealed them, and what else of logins has served its time."""
+"""Removes codes after a day, with the keys that sealed them, and what else of auth has served its time."""
 
 import asyncio
 import datetime
 
+from filmgate.privacy.v1.elements_pb2 import Element
 from services.auth.logins import store
-from services.runtime import requests, telemetry
+from services.runtime import jobs, requests, subject, telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.sealed import Sealer
@@ -12,6 +13,7 @@ from services.runtime.sealed import Sealer
 PAUSE_SECONDS = 600.0
 KEPT = datetime.timedelta(days=1)
 """A code's retention in privacy/v1/elements.proto."""
+JOBS_KEPT = datetime.timedelta(days=subject.rule(Element.JOB_PAYLOAD).retention_days)
 log = telemetry.logger(__name__)
 
 
@@ -44,6 +46,7 @@ class Sweep:
             await store.delete_flows(session, flows)
             await store.sweep(session, now)
             await requests.sweep(session, now)
+            await jobs.sweep(session, now - JOBS_KEPT)
         await asyncio.to_thread(self._forget, list(flows))
         return len(flows)
 

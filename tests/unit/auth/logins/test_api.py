@@ -347,6 +347,20 @@ async def test_codes_are_swept_after_a_day_with_the_keys_that_sealed_them(auth):
         auth.sealer.open(flow, Element.PHONE, row.target)
 
 
+async def test_ended_jobs_are_swept_when_their_payloads_have_served(auth):
+    async def stored() -> int:
+        async with auth.database.transaction() as session:
+            return await session.scalar(sa.text("SELECT count(*) FROM jobs"))
+
+    await auth.code()
+    auth.clock.advance(7 * 86400 - 1)
+    await auth.house.sweep.once()
+    assert await stored() == 1
+    auth.clock.advance(2)
+    await auth.house.sweep.once()
+    assert await stored() == 0
+
+
 async def test_the_profile_says_how_many_tries_there_are(auth):
     assert auth.profile.limits.code_tries == 5
     assert dataclasses.asdict(auth.profile.sessions)["code_minutes"] == 10
