@@ -25,8 +25,10 @@ class Process:
         log: Path,
         cwd: Path,
         *,
+        prepare: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._prepare = prepare
         self._clock = clock
         self.name = name
         self.command = list(command)
@@ -57,8 +59,11 @@ class Process:
     def launch(self) -> None:
         """Start it and answer at once. SIGKILL reaches it when this process dies, however that happens.
 
-        What it writes is its owner's alone: Triton keeps prompts and pictures in shared memory, outside of our folders.
+        What a former run has left is ended first, and `prepare` is called, before every start. What it writes is its
+        owner's alone: Triton keeps prompts and pictures in shared memory, outside of our folders.
         """
+        self._end_group()
+        self._prepare()
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.rename(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as log:
@@ -119,11 +124,11 @@ class Process:
             sound = now - self._launched > SOUND_AFTER
             self._delay = 0.0 if sound else min(max(self._delay * 2, FIRST_DELAY), LONGEST_DELAY)
             self._next_launch = now + self._delay
+            self._end_group()
             say(f"{self.name} ended ({self.ending()}); it starts again in {self._delay:g} s; see {self.log}")
         if now >= self._next_launch:
             self._next_launch = 0.0
             self.restarts += 1
-            self._end_group()
             self.launch()
 
     def ending(self) -> str:

@@ -179,15 +179,16 @@ class Suite:
         return {**config.environment(name, self.home, self.ports, self.database_urls, owner=True), **self.settings}
 
     def _make(self, name: str) -> Process:
-        environment = self.env(name)
+        environment, prepare = self.env(name), lambda: None
         if name == "triton":
             command, environment = self._triton.command(), {**environment, **self._triton.environment()}
+            prepare = self._triton.command  # sweeps what a killed one has left
         elif name == "envoy":
             command = self._envoy_command()
         else:
             command = [sys.executable, "-m", *COMMANDS[name]]
         log = self.home / "logs" / f"{name}.log"
-        self._processes[name] = Process(name, command, environment, log, config.ROOT)
+        self._processes[name] = Process(name, command, environment, log, config.ROOT, prepare=prepare)
         return self._processes[name]
 
     def _envoy_command(self) -> list[str]:
