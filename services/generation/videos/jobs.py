@@ -48,9 +48,10 @@ class VideoJobs:
             raise LookupError("a settle job without an ended video")
         settled = await self._billing.capture(video.id, video.outcome)
         async with self._database.transaction() as session:
-            await store.settled(session, video.id, settled.settlement, settled.micros)
+            # The picture before the video, as an order locks them that names both.
             if video.image and not self._retention.input_days and not await store.is_needed(session, video.image):
                 await files.let_go(session, video.image, self._clock.now() + files_domain.AFTER_LAST_USE)
+            await store.settled(session, video.id, settled.settlement, settled.micros)
             await jobs.finish(session, job)
 
     async def clean_up(self, job: Job) -> None:

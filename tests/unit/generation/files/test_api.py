@@ -1,14 +1,18 @@
 """The records of files: what their owner sees, what media may do, what happens to them by itself."""
 
+import asyncio
 import datetime
 
 import grpc
 import pytest
+import sqlalchemy as sa
 
-from filmgate.generation.v1 import files_pb2
+from filmgate.generation.v1 import files_pb2, videos_pb2
 from services.generation.files import store
 from services.generation.files.tables import FileRow
+from services.generation.videos import store as videos
 from services.generation.videos.tables import VideoRow
+from services.runtime import ids
 from services.runtime.jobs import JobRow
 from tests.support import generation, rpc
 from tests.support.generation import MADE, refusal, stranger
@@ -138,6 +142,30 @@ async def test_a_picture_is_let_go_soon_after_the_last_video_that_needed_it(hous
     await house.file_jobs.sweep()
     await house.runner.run_due()
     assert [name for name in await objects(house) if name.startswith(file)] == []
+
+
+async def test_a_picture_that_is_let_go_does_not_hold_up_an_order_that_names_it(house):
+    """The new order holds the picture and asks for the name that the old one bears while that is being settled."""
+    video = await house.create(image=await house.picture(), external_id="order-1")
+    await house.videos.CancelVideo(videos_pb2.CancelVideoRequest(id=video.id), metadata=house.mine)
+    [old] = await house.rows(VideoRow)
+    values = {column.key: getattr(old, column.key) for column in sa.inspect(VideoRow).columns}
+    new = VideoRow(**{**values, "id": ids.new("vid"), "state": "ADMITTING", "end_time": None, "settlement": None})
+    async with house.database.transaction() as session:
+        assert await store.picture(session, old.project, old.image, house.clock.now())
+        settling = asyncio.create_task(house.runner.run_due())
+        await until_waiting(house)
+        assert not await videos.admit(session, new, house.clock.now())
+    await settling
+    assert (await house.get(video.id)).settlement == videos_pb2.Video.RELEASED
+
+
+async def until_waiting(house):
+    async with asyncio.timeout(10):
+        while True:
+            async with house.database.transaction() as session:
+                if (await session.execute(sa.text("SELECT 1 FROM pg_locks WHERE NOT granted"))).first():
+                    return
 
 
 PROFILES = [
