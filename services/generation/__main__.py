@@ -47,7 +47,7 @@ def rooms(orders: Admission, feed: Feed, rules: Profile) -> list[Room]:
         Room(
             files_pb2.DESCRIPTOR.services_by_name["Files"],
             files_pb2_grpc.add_FilesServicer_to_server,
-            files.Files(database, clock, rules.retention.input_days),
+            files.Files(database, clock, rules.retention.input_days, rules.limits.pictures_per_project),
             files.POLICY,
         ),
     ]

@@ -80,6 +80,11 @@ TOO_MANY_TRANSFERS = KIND(
     _Code.RESOURCE_EXHAUSTED,
     "{limit} uploads and downloads are under way, the most at once. Let one end.",
 )
+TOO_MANY_PICTURES = KIND(
+    "TOO_MANY_PICTURES",
+    _Code.FAILED_PRECONDITION,
+    "The project keeps {limit} pictures, the most it may. Delete some with DeleteFile.",
+)
 UPLOAD_TOO_LARGE = KIND("UPLOAD_TOO_LARGE", _Code.OUT_OF_RANGE, "The upload has more than {limit} bytes.")
 RANGE_INVALID = KIND(
     "RANGE_INVALID", _Code.OUT_OF_RANGE, "The range lies outside of the content of {size_bytes} bytes."

@@ -63,6 +63,8 @@ class Limits:
     codes_per_address_hour: int
     code_tries: int
     keys_per_project: int
+    pictures_per_project: int
+    """Uploaded pictures that are kept at once."""
     sessions_per_account: int
 
 

@@ -27,10 +27,10 @@ POLICY = {
 
 
 class Files(files_pb2_grpc.FilesServicer):
-    """The files of the caller's project. `input_days` is how long the profile keeps uploaded pictures."""
+    """The files of the caller's project. `input_days` is how long, and `most` how many, pictures the profile keeps."""
 
-    def __init__(self, database: Database, clock: Clock, input_days: int) -> None:
-        self._database, self._clock, self._input_days = database, clock, input_days
+    def __init__(self, database: Database, clock: Clock, input_days: int, most: int) -> None:
+        self._database, self._clock, self._input_days, self._most = database, clock, input_days, most
 
     async def GetFile(self, request: files_pb2.GetFileRequest, _: Any) -> files_pb2.File:
         """Answer one file."""
@@ -62,8 +62,11 @@ class Files(files_pb2_grpc.FilesServicer):
         limit = min(domain.UPLOAD_LIMIT_BYTES, max(model.image_size_bytes for model in models))
         if request.size_bytes > limit:
             raise errors.UPLOAD_TOO_LARGE(limit=limit)
+        who, now = caller.current(), self._clock.now()
         async with self._database.transaction() as session:
-            row = await store.begin_upload(session, caller.current(), self._clock.now())
+            if await store.count_pictures(session, who.project, now) >= self._most:
+                raise errors.TOO_MANY_PICTURES(limit=self._most)
+            row = await store.begin_upload(session, who, now)
         image = files_pb2.ImageLimits(
             side_pixels=min(model.image_side_pixels for model in models),
             pixels=max(model.image_pixels for model in models),

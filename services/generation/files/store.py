@@ -20,6 +20,12 @@ REMOVE_OBJECTS = "remove_objects"
 _FRESH = {"synchronize_session": False, "populate_existing": True}
 
 
+async def count_pictures(session: AsyncSession, project: str, now: datetime.datetime) -> int:
+    """Count the pictures that a project keeps, on their way too; several at once may pass together."""
+    query = sa.select(sa.func.count()).select_from(FileRow).where(FileRow.kind == "IMAGE", *_shown(project, now))
+    return int(await session.scalar(query) or 0)
+
+
 async def begin_upload(session: AsyncSession, who: Caller, now: datetime.datetime) -> FileRow:
     """Write the row of a picture, UPLOADING, before its bytes are read."""
     file_id = ids.new("fil")

@@ -13,6 +13,7 @@ from services.generation.files.tables import FileRow
 from services.generation.videos import store as videos
 from services.generation.videos.tables import VideoRow
 from services.runtime import ids
+from services.runtime import profile as profiles
 from services.runtime.jobs import JobRow
 from tests.support import generation, rpc
 from tests.support.generation import MADE, refusal, stranger
@@ -70,6 +71,18 @@ async def test_an_announced_size_above_the_limit_is_refused(house):
     found = await refusal(house.media_files.BeginUpload(asked, metadata=house.mine))
     assert found[:2] == (Code.OUT_OF_RANGE, "UPLOAD_TOO_LARGE")
     assert found[2]["limit"] == str(32 * 2**20)
+
+
+async def test_a_project_keeps_so_many_pictures_and_no_more(house):
+    most = profiles.load("default").limits.pictures_per_project
+    asked = files_pb2.BeginUploadRequest()
+    begun = [await house.media_files.BeginUpload(asked, metadata=house.mine) for _ in range(most)]
+    found = await refusal(house.media_files.BeginUpload(asked, metadata=house.mine))
+    assert found[:2] == (Code.FAILED_PRECONDITION, "TOO_MANY_PICTURES")
+    assert found[2]["limit"] == str(most)
+    await house.media_files.BeginUpload(asked, metadata=stranger())
+    await house.files.DeleteFile(files_pb2.DeleteFileRequest(id=begun[0].id), metadata=house.mine)
+    await house.media_files.BeginUpload(asked, metadata=house.mine)
 
 
 async def test_only_media_finishes_uploads(house):
