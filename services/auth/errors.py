@@ -39,6 +39,11 @@ AUTHORISER_UNAVAILABLE = CATALOG(
 TOO_MANY_KEYS = CATALOG(
     "TOO_MANY_KEYS", Code.FAILED_PRECONDITION, "The project has {limit} active keys, the most it may. Revoke one first."
 )
+TOO_MANY_NEW_KEYS = CATALOG(
+    "TOO_MANY_NEW_KEYS",
+    Code.RESOURCE_EXHAUSTED,
+    "The project has made {limit} keys within a day, the most it may. Use those it has.",
+)
 SCOPE_NOT_GRANTABLE = CATALOG(
     "SCOPE_NOT_GRANTABLE", Code.INVALID_ARGUMENT, "The scope {scope} cannot be given: its maker does not have it."
 )

@@ -19,6 +19,9 @@ KEY = re.compile(r"fg_live_u_[0-9A-Za-z]{61}")
 """The published form: 12 characters of public id, 43 of secret, 6 of CRC32 over everything before."""
 PEPPER_VERSION = 1
 
+NEW_PER_DAY = 200
+"""Keys that a project may make in a day. Revoked ones do not count as active but stay known to every authoriser, so
+without this one customer could fill its memory."""
 SCOPES = ("video.read", "video.write", "billing.read", "keys", "account")
 DEFAULT_SCOPES = SCOPES[:3]
 

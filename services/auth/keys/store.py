@@ -27,6 +27,12 @@ async def count_active(session: AsyncSession, project: str, now: datetime.dateti
     return int((await session.scalar(query)) or 0)
 
 
+async def count_made(session: AsyncSession, project: str, since: datetime.datetime) -> int:
+    """Count the keys that a project has made since a moment, revoked ones too."""
+    query = sa.select(sa.func.count()).select_from(Key).where(Key.project == project, Key.create_time > since)
+    return int((await session.scalar(query)) or 0)
+
+
 async def key(session: AsyncSession, key_id: str, project: str, *, lock: bool = False) -> Key | None:
     """Answer a project's key, under its lock to change it."""
     query = sa.select(Key).where(Key.id == key_id, Key.project == project)

@@ -161,6 +161,20 @@ async def test_a_key_is_its_projects_alone_and_cannot_be_moved(auth):
     assert changeable == {"id", "display_name", "scopes", "expire_time"}
 
 
+async def test_making_and_revoking_keys_has_an_end(auth, monkeypatch):
+    """A revoked key is no active one, but every authoriser remembers it."""
+    monkeypatch.setattr(domain, "NEW_PER_DAY", 3)
+    person = await auth.register()
+    for _ in range(3):
+        made = await auth.key(person)
+        await auth.keys.RevokeKey(keys_pb2.RevokeKeyRequest(id=made.id), metadata=person.metadata())
+    async with rpc.refused(reason="TOO_MANY_NEW_KEYS") as found:
+        await auth.key(person)
+    assert found[0].metadata["limit"] == "3"
+    auth.clock.advance(86400)
+    await auth.key(person)
+
+
 @pytest.mark.parametrize("at_once", [False, True])
 async def test_a_project_has_so_many_active_keys(database, clock, tmp_path, at_once):
     default = profiles.load("default")
