@@ -102,7 +102,11 @@ class Runner:
         finally:
             if job is None:
                 self._slots.release()
-        if job is not None:
+        if job is not None and self._draining:
+            claimed = job
+            await self._close(claimed, lambda session: jobs.release(session, claimed))
+            self._slots.release()
+        elif job is not None:
             self._let_go(job.id)
             task = asyncio.create_task(self._hold(job))
             self._held[job.id] = (job, task)

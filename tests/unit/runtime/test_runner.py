@@ -271,6 +271,27 @@ async def test_a_drain_hands_back_what_does_not_end_in_time(database: Database, 
     assert (seen, found.state, found.excused) == ([False], "QUEUED", 1)
 
 
+async def test_what_is_claimed_while_the_drain_begins_is_handed_back(database: Database, clock: FakeClock) -> None:
+    async def work(_: Job) -> None:
+        await asyncio.Event().wait()
+
+    await put(database, "k")
+    worker = runner(database, clock, work)
+    async with database.transaction() as session:
+        await session.execute(sa.text("LOCK TABLE job_pools IN EXCLUSIVE MODE"))
+        running = asyncio.create_task(worker.run())
+        await until(lambda: _waits(database))
+        await worker.drain(0)
+    await asyncio.wait_for(running, 5)
+    found = await row(database, "k")
+    assert (found.state, found.attempt - found.excused) == ("QUEUED", 0)
+
+
+async def _waits(database: Database) -> bool:
+    async with database.transaction() as session:
+        return (await session.execute(sa.text("SELECT 1 FROM pg_locks WHERE NOT granted"))).first() is not None
+
+
 async def test_a_drain_waits_for_what_ends_in_time(database: Database, clock: FakeClock) -> None:
     begun, go = asyncio.Event(), asyncio.Event()
 
@@ -356,28 +377,13 @@ async def test_a_job_that_waits_too_long_is_told(
 async def test_a_process_that_wakes_and_claims_what_it_still_works_on_does_it_once(
     database: Database, clock: FakeClock
 ) -> None:
-    begun: list[int] = []
-    stopped: list[int] = []
-
-    async def work(job: Job) -> None:
-        begun.append(job.attempt)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            stopped.append(job.attempt)
-
-    await put(database, "k")
-    worker = runner(database, clock, work, beat_seconds=3600, concurrency=3)
-    running = asyncio.create_task(worker.run())
-    try:
-        await until(lambda: _is(begun == [1]))
-        clock.advance(31)
-        await until(lambda: _is((begun, stopped) == ([1, 2], [1])))
-        clock.advance(10)
-        await worker.beat()
-        found = await row(database, "k")
-        assert (found.attempt, found.due_time) == (2, clock.now() + datetime.timedelta(seconds=30))
-    finally:
-        await worker.drain(0)
-        await asyncio.wait_for(running, 5)
-    assert (stopped, (await row(database, "k")).excused) == ([1, 2], 1)
+    worker, running, seen = await held(database, clock, concurrency=3)
+    clock.advance(31)
+    await until(lambda: _is(seen == [True]))
+    clock.advance(10)
+    await worker.beat()
+    found = await row(database, "k")
+    assert (found.attempt, found.due_time) == (2, clock.now() + datetime.timedelta(seconds=30))
+    await worker.drain(0)
+    await asyncio.wait_for(running, 5)
+    assert (seen, (await row(database, "k")).excused) == ([True, False], 1)
