@@ -42,15 +42,22 @@ class ExpirySweep:
         self._stop.set()
 
     async def sweep(self) -> int:
-        """Book all lapses due now, one transaction per wallet; answers how many lots lapsed."""
-        now, lapsed = self._clock.now(), 0
+        """Book all lapses due now, one transaction per wallet; answers how many lots lapsed.
+
+        A wallet that cannot be swept is left to the next turn, and does not keep the others.
+        """
+        now, lapsed, left = self._clock.now(), 0, False
         while True:
             async with self._database.transaction() as session:
                 organizations = await store.wallets_with_ended_lots(session, now, _BATCH)
             for organization in organizations:
-                async with self._database.transaction() as session:
-                    lapsed += await self._ledger.lapse(session, organization, now)
-            if len(organizations) < _BATCH:
+                try:
+                    async with self._database.transaction() as session:
+                        lapsed += await self._ledger.lapse(session, organization, now)
+                except Exception as fault:  # noqa: BLE001  whatever it is, the others are not to wait for it
+                    log.fault("wallet_not_swept", fault)
+                    left = True
+            if left or len(organizations) < _BATCH:
                 telemetry.count("lots_lapsed", lapsed)
                 return lapsed
 

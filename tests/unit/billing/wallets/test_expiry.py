@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from filmgate.billing.v1 import wallets_pb2
+from services.billing.wallets import store
 from services.runtime import ids
 from tests.support import bank
 from tests.support.bank import CNY, micros, order
@@ -98,3 +99,14 @@ async def test_the_sweep_runs_until_it_is_drained(house, customer, clock):
         await asyncio.sleep(0)
     await house.sweep.drain(1)
     await asyncio.wait_for(running, 5)
+
+
+async def test_a_wallet_that_cannot_be_swept_does_not_keep_the_others(house, clock):
+    customers = [ids.new("org") for _ in range(3)]
+    for organization in customers:
+        await house.give(organization, CNY, seconds=60)
+    clock.advance(60)
+    async with house.database.transaction() as session:
+        await store.lock_wallet(session, customers[0])
+        assert await house.sweep.sweep() == 2
+    assert await house.sweep.sweep() == 1
