@@ -189,8 +189,15 @@ def test_the_access_log_has_no_secrets(edge, client):
     answer = client.get("/v1/people/13800138000")
     line = edge.logged(answer.headers["x-request-id"])
     assert (line["request"], line["route"], line["status"]) == (None, "unknown", 404)
+    for path in ("/v1/keys/fg_live_u_mistaken", "/v1/files/13900139000/content", "/v1/videos/fgs_mistaken:watch"):
+        line = edge.logged(client.get(path).headers["x-request-id"])
+        assert line["request"].strip() == "GET"
+        assert line["route"].startswith("filmgate.")
+    for path in ("/v1/videos/vid_01M8023NG6FJ3VFHSDJ7XY2FY7", "/v1/videos/vid_01M8023NG6FJ3VFHSDJ7XY2FY7/content"):
+        assert edge.logged(client.get(path).headers["x-request-id"])["request"] == f"GET {path}"
     text = edge.settings.access_log.read_text()
-    assert not [secret for secret in ("private", "secret", "13800138000") if secret in text]
+    words = ("private", "secret", "13800138000", "13900139000", "mistaken")
+    assert not [word for word in words if word in text]
 
 
 def test_the_admin_page_is_a_private_socket(edge):
