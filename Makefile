@@ -67,7 +67,7 @@ test: packages-tests setup protos lint ## Run everything: lint, then all tests
 test-unit: setup protos ## Run the tests of single rooms
 	$(PY) -m pytest -q -n 2 --dist loadfile tests/unit
 
-test-integration: setup protos ## Run the tests that join two or more parts
+test-integration: packages-tests setup protos ## Run the tests that join two or more parts
 	$(PY) -m pytest -q tests/integration
 
 test-e2e: packages-tests setup protos ## Run the tests through Envoy
