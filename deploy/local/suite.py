@@ -179,7 +179,8 @@ class Suite:
         return {**config.environment(name, self.home, self.ports, self.database_urls, owner=True), **self.settings}
 
     def _make(self, name: str) -> Process:
-        environment, prepare = self.env(name), lambda: None
+        environment = self.env(name)
+        prepare: Callable[[], object] = lambda: None
         if name == "triton":
             command, environment = self._triton.command(), {**environment, **self._triton.environment()}
             prepare = self._triton.command  # sweeps what a killed one has left
