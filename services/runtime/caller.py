@@ -258,6 +258,8 @@ class Verifier:
             self._fetched = self._clock.now().timestamp()
             with contextlib.suppress(Exception):  # whatever failed, the keys at hand decide
                 found = await self._fetch()
+                if self._keys.keys() - found.keys():
+                    self._verified.clear()  # what a withdrawn key has signed is believed no more, whatever its exp
                 self._keys = {kid: Ed25519PublicKey.from_public_bytes(raw) for kid, raw in found.items()}
                 self._read = self._fetched
 
