@@ -12,7 +12,7 @@ from services.auth import clients
 from services.auth.accounts.api import Accounts
 from services.auth.check.api import Authorization
 from services.auth.check.directory import Directory
-from services.auth.check.feed import Feed
+from services.auth.check.feed import CATCH_UP_SECONDS, Feed
 from services.auth.check.limits import Limits
 from services.auth.check.minting import Minting
 from services.auth.clients import Privacy
@@ -57,12 +57,14 @@ class House:
         keyring: Keyring,
         clock: Clock,
         feed_seconds: float = 0.5,
+        patience_seconds: float = CATCH_UP_SECONDS,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database, self._profile, self._sealer = database, profile, sealer
         self._pepper, self._keyring, self._clock = pepper, keyring, clock
         self.directory = Directory()
-        self.feed = Feed(feed_database, self.directory, clock, pause_seconds=feed_seconds, steady=steady)
+        waits = {"pause_seconds": feed_seconds, "patience_seconds": patience_seconds}
+        self.feed = Feed(feed_database, self.directory, clock, **waits, steady=steady)
         self.uses = Uses(database)
         self.sweep = Sweep(database, sealer, clock)
         self.limits = Limits(profile.limits.requests_per_minute, steady)
@@ -130,7 +132,7 @@ async def serve(settings: AuthSettings) -> None:
         clock=clock,
         feed_seconds=settings.feed_seconds,
     )
-    await house.feed.catch_up(None)
+    await house.feed.catch_up(patient=True)
     privacy = channels.connect("privacy", settings)
     runner = Runner(
         database, house.handlers(settings.outbox, clients.Privacy(privacy)), clock=clock, name="auth",

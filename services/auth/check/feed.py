@@ -29,12 +29,13 @@ class Feed:
         clock: Clock,
         *,
         pause_seconds: float = 0.5,
+        patience_seconds: float = CATCH_UP_SECONDS,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._directory = directory
         self._clock = clock
-        self._pause = pause_seconds
+        self._pause, self._patience = pause_seconds, patience_seconds
         self._steady = steady
         self._floor = 0
         self._fresh: float | None = None
@@ -49,11 +50,14 @@ class Feed:
         """Seconds since the last good reading began; infinite before the first."""
         return float("inf") if self._fresh is None else self._steady() - self._fresh
 
-    async def catch_up(self, seconds: float | None = CATCH_UP_SECONDS) -> bool:
-        """Wait, at most so long, for a reading that begins after this call. False: it failed or is not done yet.
+    async def catch_up(self, *, patient: bool = False) -> bool:
+        """Wait for a reading that begins after this call, no longer than the feed's patience unless `patient`.
 
-        All who wait at a time share one reading.
+        False: it failed or is not done yet. All who wait at a time share one reading.
         """
+        return await self._wait(None if patient else self._patience)
+
+    async def _wait(self, seconds: float | None) -> bool:
         if self._next is None:
             self._next = asyncio.create_task(self._read_next())
             self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
@@ -71,12 +75,12 @@ class Feed:
         pause = self._begun + MISS_PAUSE_SECONDS - self._steady()
         if pause > 0:
             await asyncio.sleep(min(pause, MISS_PAUSE_SECONDS))
-        return await self.catch_up(CATCH_UP_SECONDS - MISS_PAUSE_SECONDS)
+        return await self._wait(self._patience - MISS_PAUSE_SECONDS)
 
     async def run(self) -> None:
         """Read for ever; a reading that fails is tried again after the pause."""
         while True:
-            well = await self.catch_up(None)
+            well = await self.catch_up(patient=True)
             if well != self._well:
                 self._well = well
                 log.warning("feed_changed", state="fresh" if well else "stale")

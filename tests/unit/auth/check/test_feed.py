@@ -36,7 +36,7 @@ async def test_a_fresh_process_knows_all_that_there_is(auth):
     assert feed.age == float("inf")
     with pytest.raises(RuntimeError):
         await feed.ready()
-    assert await feed.catch_up(None)
+    assert await feed.catch_up(patient=True)
     assert not directory.find(digest(PEPPER, made.secret))[0].ended
     assert directory.find(digest(PEPPER, gone.secret))[0].ended
     assert directory.find(digest(PEPPER, person.access))[0].kind == "session"
@@ -51,13 +51,13 @@ async def test_a_transaction_that_commits_late_is_seen_though_its_number_is_lowe
     async with auth.database.engine.connect() as slow:
         await slow.execute(sa.text("SELECT pg_current_xact_id()"))
         await revoke(auth, second.id)
-        await auth.house.feed.catch_up(None)
+        await auth.house.feed.catch_up(patient=True)
         assert known(auth, second.secret).ended
         await slow.execute(sa.update(Key).where(Key.id == first.id).values(revoke_time=auth.clock.now()))
-        await auth.house.feed.catch_up(None)
+        await auth.house.feed.catch_up(patient=True)
         assert not known(auth, first.secret).ended
         await slow.commit()
-    await auth.house.feed.catch_up(None)
+    await auth.house.feed.catch_up(patient=True)
     assert known(auth, first.secret).ended
 
 
@@ -69,10 +69,10 @@ async def test_a_row_changed_last_by_the_older_transaction_is_seen(auth):
         await older.execute(sa.text("SELECT pg_current_xact_id()"))
         async with auth.database.transaction() as session:
             await session.execute(sa.update(Key).where(Key.id == made.id).values(display_name="other"))
-        await auth.house.feed.catch_up(None)
+        await auth.house.feed.catch_up(patient=True)
         await older.execute(sa.update(Key).where(Key.id == made.id).values(revoke_time=auth.clock.now()))
         await older.commit()
-    await auth.house.feed.catch_up(None)
+    await auth.house.feed.catch_up(patient=True)
     assert known(auth, made.secret).ended
 
 
@@ -84,17 +84,17 @@ async def test_a_late_fill_does_not_undo_a_revocation(auth):
     stale = await loader.read()
     assert any(principal.id == made.id for principal in stale[2].principals)
     await revoke(auth, made.id)
-    await auth.house.feed.catch_up(None)
+    await auth.house.feed.catch_up(patient=True)
     loader.take(*stale)
     assert known(auth, made.secret).ended
-    await auth.house.feed.catch_up(None)
+    await auth.house.feed.catch_up(patient=True)
     assert known(auth, made.secret).ended
 
 
 async def test_a_late_reading_makes_nothing_look_fresher(auth):
     stale = await auth.house.feed.read()
     auth.steady.now += 3
-    await auth.house.feed.catch_up(None)
+    await auth.house.feed.catch_up(patient=True)
     assert auth.house.feed.age == 0
     auth.house.feed.take(*stale)
     assert auth.house.feed.age == 0
@@ -133,7 +133,7 @@ async def test_who_waits_at_a_time_shares_one_reading(auth, monkeypatch):
 
     original = feeds.store.read_changes
     monkeypatch.setattr(feeds.store, "read_changes", count)
-    assert all(await asyncio.gather(*(auth.house.feed.catch_up(None) for _ in range(50))))
+    assert all(await asyncio.gather(*(auth.house.feed.catch_up(patient=True) for _ in range(50))))
     assert len(readings) <= 2
 
 
@@ -150,10 +150,10 @@ async def test_catching_up_sees_what_was_committed_before_it_though_a_reading_is
 
     original = feeds.store.read_changes
     monkeypatch.setattr(feeds.store, "read_changes", slow)
-    under_way = asyncio.create_task(auth.house.feed.catch_up(None))
+    under_way = asyncio.create_task(auth.house.feed.catch_up(patient=True))
     await reached.wait()
     await revoke(auth, made.id)
-    mine = asyncio.create_task(auth.house.feed.catch_up(None))
+    mine = asyncio.create_task(auth.house.feed.catch_up(patient=True))
     go_on.set()
     assert await under_way
     assert await mine
@@ -161,10 +161,10 @@ async def test_catching_up_sees_what_was_committed_before_it_though_a_reading_is
 
 
 async def test_a_database_that_does_not_answer_makes_the_feed_age(auth, postgres):
-    await auth.house.feed.catch_up(None)
+    await auth.house.feed.catch_up(patient=True)
     stop_database(postgres, auth.database)
     auth.steady.now += 4
-    assert not await auth.house.feed.catch_up(None)
+    assert not await auth.house.feed.catch_up(patient=True)
     assert auth.house.feed.age == 4
     auth.steady.now += 57
     with pytest.raises(RuntimeError):
@@ -185,5 +185,5 @@ async def test_what_was_changed_behind_this_process_is_seen(auth):
     async with auth.database.transaction() as session:
         row = await session.get(Session, person.session)
         row.end_time = auth.clock.now() + datetime.timedelta(seconds=1)
-    await auth.house.feed.catch_up(None)
+    await auth.house.feed.catch_up(patient=True)
     assert known(auth, person.access).ended

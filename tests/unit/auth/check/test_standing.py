@@ -144,7 +144,7 @@ async def test_one_persons_acceptance_is_not_anothers(auth):
 async def test_the_grades_of_freshness(auth):
     """With a feed that stands still: spending for 5 s, reading one's own for 60 s, anyone's public pages always."""
     made = await auth.key(await auth.register())
-    await auth.house.feed.catch_up(None)
+    await auth.house.feed.catch_up(patient=True)
     auth.steady.now += 5
     await passes(auth, made.secret, strictness="STRICT")
     auth.steady.now += 0.001
@@ -157,7 +157,7 @@ async def test_the_grades_of_freshness(auth):
     auth.steady.now += 0.001
     await refused(auth, "AUTHORISER_UNAVAILABLE", made.secret, strictness="LENIENT")
     assert (await check(auth, gate="OPEN", method="filmgate.auth.v1.Logins/SendCode")).status.code == 0
-    await auth.house.feed.catch_up(None)
+    await auth.house.feed.catch_up(patient=True)
     await passes(auth, made.secret, strictness="STRICT")
 
 
@@ -169,7 +169,7 @@ async def test_with_the_database_stopped_what_is_known_goes_on_and_nothing_else_
     await refused(auth, "AUTHORISER_UNAVAILABLE", domain.new_key())
     await refused(auth, "KEY_UNKNOWN", "nonsense")
     auth.steady.now += 5.001
-    assert not await auth.house.feed.catch_up(None)
+    assert not await auth.house.feed.catch_up(patient=True)
     await refused(auth, "AUTHORISER_UNAVAILABLE", made.secret)
     await passes(auth, made.secret, strictness="LENIENT")
 
@@ -204,5 +204,5 @@ async def test_the_rate_of_new_videos_is_limited_apart_from_all_else(auth):
     await passes(auth, made.secret)
     await passes(auth, (await auth.register(EMAIL)).access, **create)
     auth.steady.now += 60 / most + 0.001
-    await auth.house.feed.catch_up(None)
+    await auth.house.feed.catch_up(patient=True)
     await passes(auth, made.secret, **create)
