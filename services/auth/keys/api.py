@@ -75,7 +75,7 @@ class Keys(keys_pb2_grpc.KeysServicer):
             if await store.count_active(session, me.project, now) >= self._most:
                 raise errors.TOO_MANY_KEYS(limit=self._most)
             if await store.count_made(session, me.project, now - datetime.timedelta(days=1)) >= domain.NEW_PER_DAY:
-                raise errors.TOO_MANY_NEW_KEYS(limit=domain.NEW_PER_DAY)
+                raise errors.TOO_MANY_NEW_KEYS(limit=domain.NEW_PER_DAY, retry_after=3600)
             secret = domain.new_key()
             row = self._row(me, request.display_name, scopes, secret, now)
             row.expire_time = end
