@@ -131,11 +131,15 @@ def opaque(image):  # type: ignore[no-untyped-def]
 
 def main(source: str, target: str, limits: dict[str, float]) -> dict[str, object]:
     """Confine, then examine. Whatever the decoders stumble over means that the picture cannot be read."""
-    copy = open(target, "xb")  # noqa: SIM115  the only file that may be written, and the process ends with it
-    confine(int(limits["memory_bytes"]), int(limits["cpu_seconds"]))
+    with open(target, "xb") as copy:  # the only file that may be written
+        confine(int(limits["memory_bytes"]), int(limits["cpu_seconds"]))
+        return _told(source, copy, limits)
+
+
+def _told(source: str, copy: BinaryIO, limits: dict[str, float]) -> dict[str, object]:
     try:
         found = examine(source, copy, limits)
-        copy.close()
+        copy.flush()
         return found
     except Refused as refused:
         return {"refused": str(refused)}

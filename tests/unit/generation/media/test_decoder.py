@@ -81,6 +81,7 @@ def test_a_jpeg_with_further_pictures_is_a_jpeg(tmp_path):
     limits = {"pixels": 10**7, "side_pixels": 300, "ratio": 4, "memory_bytes": 2**30, "cpu_seconds": 5}
     command = [sys.executable, "-I", decoder.__file__, str(source), str(copy), json.dumps(limits)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env={})
+    assert done.stderr == ""
     assert json.loads(done.stdout) == {"content_type": "image/jpeg", "width": 640, "height": 480}
     assert Image.open(copy).size == (640, 480)
 
