@@ -25,7 +25,7 @@ class Process:
         log: Path,
         cwd: Path,
         *,
-        prepare: Callable[[], object] = lambda: None,
+        prepare: Callable[[], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._prepare = prepare
@@ -63,7 +63,8 @@ class Process:
         owner's alone: Triton keeps prompts and pictures in shared memory, outside of our folders.
         """
         self._end_group()
-        self._prepare()
+        if self._prepare is not None:
+            self._prepare()
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.rename(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as log:

@@ -180,7 +180,7 @@ class Suite:
 
     def _make(self, name: str) -> Process:
         environment = self.env(name)
-        prepare: Callable[[], object] = lambda: None
+        prepare: Callable[[], object] | None = None
         if name == "triton":
             command, environment = self._triton.command(), {**environment, **self._triton.environment()}
             prepare = self._triton.command  # sweeps what a killed one has left
