@@ -90,6 +90,7 @@ def examine(source: str | BinaryIO, target: BinaryIO, limits: dict[str, float]) 
 
     Image.MAX_IMAGE_PIXELS = None  # our own limit is checked first
     warnings.simplefilter("error")
+    warnings.simplefilter("ignore", ResourceWarning)  # the process ends at once
     image = Image.open(source, formats=FORMATS)
     content_type = TYPES[str(image.format)]
     check(*image.size, limits)  # before the orientation is read: a PNG without one would be decoded for it
