@@ -58,11 +58,11 @@ lock: $(VENV)/.ok ## Resolve the dependencies anew and write the lock files
 	  --upgrade --no-deps services/generation/triton/requirements.in -o $(TRITON_LOCK)
 
 ##@ Check
-# Rooms are tested two at a time, a file in one process; a test of the whole suite wants both cores for itself.
+# Two at a time, a file in one process. In tests/faults most of the time is waiting for leases to run out.
 test: packages-tests setup protos lint ## Run everything: lint, then all tests
 	$(PY) -m pytest -q -n 2 --dist loadfile tests --ignore tests/e2e --ignore tests/faults
-	$(PY) -m pytest -q tests/e2e
-	$(PY) -m pytest -q tests/faults
+	$(PY) -m pytest -q -n 2 --dist loadfile tests/e2e
+	$(PY) -m pytest -q -n 2 tests/faults
 
 test-unit: setup protos ## Run the tests of single rooms
 	$(PY) -m pytest -q -n 2 --dist loadfile tests/unit
@@ -71,10 +71,10 @@ test-integration: packages-tests setup protos ## Run the tests that join two or 
 	$(PY) -m pytest -q tests/integration
 
 test-e2e: packages-tests setup protos ## Run the tests through Envoy
-	$(PY) -m pytest -q tests/e2e
+	$(PY) -m pytest -q -n 2 --dist loadfile tests/e2e
 
 test-faults: setup protos ## Run the tests that kill and freeze processes
-	$(PY) -m pytest -q tests/faults
+	$(PY) -m pytest -q -n 2 tests/faults
 
 lint: $(VENV)/.ok gen/.stamp ## Check the style and types of Python and the contracts
 	$(VENV)/bin/ruff check .
