@@ -77,8 +77,7 @@ class Labels:
     seconds: float
     """How long it is shown from the first frame; 0 for the whole video."""
     height_percent: float
-    ink_percent: float
-    """How much of the label's ink must be found when it is read back."""
+    """Least height of a letter's ink, in percent of the shorter side."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,14 +105,6 @@ class Sessions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Requests:
-    """Clocks of a person's requests, in working days, from receipt or from the check of identity."""
-
-    working_days: int
-    from_receipt: bool
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Profile:
     """One deployment's rules. `version` names the exact content, and is stored with what was decided by it."""
 
@@ -127,7 +118,6 @@ class Profile:
     moderation: Moderation
     retention: Retention
     sessions: Sessions
-    requests: Requests
 
 
 def load(name: str, folder: Path = FOLDER) -> Profile:

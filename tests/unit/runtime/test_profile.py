@@ -29,8 +29,6 @@ def test_the_default_is_the_strictest(name: str) -> None:
     assert default.age.minimum_age >= other.age.minimum_age
     assert default.retention.input_days <= other.retention.input_days
     assert default.retention.output_days <= other.retention.output_days
-    assert default.requests.working_days <= other.requests.working_days
-    assert default.requests.from_receipt >= other.requests.from_receipt
     assert default.age.birth_date_required >= other.age.birth_date_required
 
 
