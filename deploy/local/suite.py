@@ -108,6 +108,8 @@ class Suite:
             for process in running:
                 process.finish()
         self.postgres.stop()
+        if "triton" in self._processes:
+            self._triton.sweep()
 
     def launch(self, name: str) -> None:
         """Start the process `name` and answer at once; a living one is left as it is."""
