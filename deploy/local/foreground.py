@@ -62,6 +62,9 @@ def show(image: str, prompt: str) -> int:
                 raise
             return asyncio.run(demo.main(note["url"], Path(note["outbox"]), image, prompt))
 
+    if image and not Path(image).is_file():
+        _say(f"There is no picture {image}.")
+        return 2
     return _told(start_or_join)
 
 

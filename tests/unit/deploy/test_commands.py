@@ -16,10 +16,10 @@ def command(tmp_path):
     """Runs `python -m deploy.local <name>` with a home of its own; answers status and words."""
     base = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "FILMGATE_HOME": str(tmp_path / "home")}
 
-    def run(name, **settings):
+    def run(*arguments, **settings):
         ran = subprocess.run(
-            [sys.executable, "-m", "deploy.local", name], env=base | settings, cwd=ROOT, capture_output=True, text=True,
-            check=False, timeout=60,
+            [sys.executable, "-m", "deploy.local", *arguments], env=base | settings, cwd=ROOT,
+            capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
         return ran.returncode, ran.stdout + ran.stderr
 
@@ -65,6 +65,12 @@ def test_a_setting_that_is_no_number_is_named(command):
     status, said = command("up", FILMGATE_AUTH_PORT="many")
     assert status == 1
     assert "FILMGATE_AUTH_PORT" in said
+
+
+def test_a_picture_that_is_not_there_is_named_before_anything_starts(command):
+    status, said = command("demo", "--image", "holiday.png", "--prompt", 'it\'s "quoted" $HOME')
+    assert (status, said) == (2, "There is no picture holiday.png.\n")
+    assert not (command.home / "pg").exists()
 
 
 def test_nothing_runs(command):
