@@ -145,7 +145,14 @@ async def serve(settings: AuthSettings) -> None:
         parts=[house.feed, runner, house.uses, house.sweep, keyring],
         checks={"directory": house.feed.ready},
         on_stop=[privacy.close, feed_database.close, database.close],
+        embedded=embedded(settings),
     )
+
+
+def embedded(settings: AuthSettings) -> list[str]:
+    """Name what of auth is made for one machine: a signing key of one's own bears a name of its own."""
+    generated = ["a generated signing key"] if (settings.secrets / "signing_key.pem").exists() else []
+    return ["the outbox of files", *generated]
 
 
 def main(arguments: list[str]) -> int:

@@ -17,6 +17,7 @@ from services.runtime.caller import Verifier
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.config import from_env
 from services.runtime.database import Database, migrate
+from services.runtime.profile import Profile
 from services.runtime.runner import Runner
 from services.runtime.server import Room
 
@@ -43,8 +44,8 @@ async def serve(settings: BillingSettings) -> None:
     """Publish the price books, then serve until told to end. A published book that was changed stops the start."""
     clock, database = SystemClock(), Database(settings.database_url)
     await database.require_revision("billing")
-    shelf = Shelf(clock)
-    ledger = Ledger(profile.load(settings.profile), shelf, settings.journals_per_hour)
+    shelf, rules = Shelf(clock), profile.load(settings.profile)
+    ledger = Ledger(rules, shelf, settings.journals_per_hour)
     async with database.transaction() as session:
         await shelf.publish(session)
         await ledger.check(session, clock.now())
@@ -61,7 +62,14 @@ async def serve(settings: BillingSettings) -> None:
         parts=[runner, ExpirySweep(database, ledger, clock, settings.lot_sweep_seconds)],
         checks={"database": database.ping},
         on_stop=[auth.close, privacy.close, database.close],
+        embedded=embedded(rules),
     )
+
+
+def embedded(rules: Profile) -> list[str]:
+    """Name what of billing is made for one machine: money that nobody decided to give away."""
+    given = rules.name == "default" and rules.trial_credit.amount_micros
+    return ["trial credit by default"] if given else []
 
 
 async def unpark(settings: BillingSettings, organization: str) -> bool:

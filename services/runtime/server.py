@@ -2,12 +2,14 @@
 
 import asyncio
 import dataclasses
+import ipaddress
 import itertools
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import grpc
+from cryptography import x509
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
@@ -18,6 +20,8 @@ from services.runtime.config import Settings
 from services.runtime.interceptors import Interceptors
 
 GRACE_SECONDS = 10.0
+EMBEDDED_CA = "CN=Filmgate embedded CA"
+"""Subject of the CA that the supervisor makes for one machine."""
 _CHECK_SECONDS = 2.0
 _EVERY_SECONDS = 1.0
 _CHECKS_PER_COUNT = 60
@@ -175,19 +179,21 @@ async def serve(
     checks: Mapping[str, Callable[[], Awaitable[object]]] | None = None,
     on_stop: Sequence[Callable[[], Awaitable[object]]] = (),
     grace: float = GRACE_SECONDS,
+    embedded: Sequence[str] = (),
 ) -> None:
     """Run the process until SIGTERM or SIGINT: not serving, drain, stop. Without rooms there is no gRPC port.
 
     It serves only after the verifier has keys (asked every second) and the checks held once. A part that ends by
-    itself ends the process with RuntimeError, so that whoever supervises it starts it anew.
+    itself ends the process with RuntimeError, so that whoever supervises it starts it anew; so does a `bind` that
+    `refuse_outside` refuses for what is `embedded`.
     """
+    refuse_outside(settings, embedded)
     ended = _end_signal()
     ready = {**(checks or {}), **({"caller_keys": verifier.ready} if verifier else {})}
     well = Health(settings.bind, settings.health_port, ready)
     built = build(settings, rooms, verifier) if rooms else None
-    await well.start()
-    if built:
-        await built.start()
+    for server in filter(None, (well, built)):
+        await server.start()
     log.info("started", port=built.port if built else 0)
     tasks = [asyncio.create_task(part.run(), name=type(part).__name__) for part in parts]
     watch = asyncio.create_task(well.run())
@@ -199,13 +205,17 @@ async def serve(
         for task in done - {stop}:
             raise RuntimeError(f"the part {task.get_name()} ended") from task.exception()
     finally:
-        for task in (watch, stop, *tasks):
-            task.cancel()
-        await asyncio.gather(watch, stop, *tasks, return_exceptions=True)
+        await _cancel(watch, stop, *tasks)
         await well.stop()
         for end in on_stop:
             await end()
         log.info("stopped")
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _end_signal() -> asyncio.Event:
@@ -215,6 +225,19 @@ def _end_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     return ended
+
+
+def refuse_outside(settings: Settings, embedded: Sequence[str]) -> None:
+    """Raise RuntimeError when `bind` is not loopback while something is on that is made for one machine.
+
+    That is the self-made CA, and what a process names in `embedded` (architecture, section 2).
+    """
+    if ipaddress.ip_address(settings.bind).is_loopback:
+        return
+    issuer = x509.load_pem_x509_certificate(settings.tls()[0]).subject.rfc4514_string()
+    faults = [*embedded, *(["the self-made CA"] if issuer == EMBEDDED_CA else [])]
+    if faults:
+        raise RuntimeError(f"with {', '.join(faults)} this process listens on loopback only, not on {settings.bind}")
 
 
 async def _drain(built: Server | None, parts: Sequence[Part], grace: float) -> None:
