@@ -183,17 +183,17 @@ async def serve(
 ) -> None:
     """Run the process until SIGTERM or SIGINT: not serving, drain, stop. Without rooms there is no gRPC port.
 
-    It serves only after the verifier has keys (asked every second) and the checks held once. A part that ends by
-    itself ends the process with RuntimeError, so that whoever supervises it starts it anew; so does a `bind` that
-    `refuse_outside` refuses for what is `embedded`.
+    It serves only after the verifier has keys and the checks held once. A part that ends by itself ends the process
+    with RuntimeError, so that its supervisor starts it anew; a `bind` for which `refuse_outside` raises does too.
     """
     refuse_outside(settings, embedded)
     ended = _end_signal()
     ready = {**(checks or {}), **({"caller_keys": verifier.ready} if verifier else {})}
     well = Health(settings.bind, settings.health_port, ready)
     built = build(settings, rooms, verifier) if rooms else None
-    for server in filter(None, (well, built)):
-        await server.start()
+    await well.start()
+    if built:
+        await built.start()
     log.info("started", port=built.port if built else 0)
     tasks = [asyncio.create_task(part.run(), name=type(part).__name__) for part in parts]
     watch = asyncio.create_task(well.run())
