@@ -38,7 +38,7 @@ def wanted(flow: str, code: str, **fields) -> accounts_pb2.RegisterRequest:
     return accounts_pb2.RegisterRequest(**{"flow_id": flow, "code": code, "birth_date": BORN, **fields})
 
 
-@promised(carry="CARRY-1.1", aicc="AICC-1.1", nexa="NEXA-1.1.1", kling="KLING-P1.1.1", silicon="SILICON-P1.1.1")
+@promised(carry="CARRY-1.1", aicc="AICC-1.1", nexa="NEXA-1.1.1", silicon="SILICON-P1.1.1")
 async def test_registration_by_phone_makes_all_that_an_account_needs(auth):
     flow, code = await auth.code(PHONE)
     made = await auth.accounts.Register(wanted(flow, code, display_name="Bob", locale="zh-CN"), metadata=ADDRESS)

@@ -185,7 +185,7 @@ PROFILES = [
     pytest.param("aicc", marks=pytest.mark.promise("AICC-1.5b")),
     pytest.param("nexa", marks=pytest.mark.promise("NEXA-1.1.5b")),
     pytest.param("kling", marks=pytest.mark.promise("KLING-A11.11")),
-    pytest.param("silicon", marks=pytest.mark.promise("SILICON-P0.2")),
+    "silicon",
 ]
 
 
