@@ -62,12 +62,12 @@ OUTPUT_NOT_READY = KIND("OUTPUT_NOT_READY", _Code.FAILED_PRECONDITION, "The vide
 BALANCE_TOO_LOW = KIND(
     "BALANCE_TOO_LOW",
     _Code.FAILED_PRECONDITION,
-    "This needs {needs} {currency}; the wallet has {available} {currency} available.",
+    "This needs {needs} {currency}; the wallet has {available} {currency}. Add credit or make a cheaper video.",
 )
 PRICE_ABOVE_MAX = KIND(
     "PRICE_ABOVE_MAX",
     _Code.FAILED_PRECONDITION,
-    "The price is {price} {currency}, above the max_price of {max_price}.",
+    "The price is {price} {currency}, above the max_price of {max_price}. Raise it or make a cheaper video.",
 )
 TOO_MANY_OPEN_VIDEOS = KIND(
     "TOO_MANY_OPEN_VIDEOS", _Code.RESOURCE_EXHAUSTED, "At most {limit} videos may be open at once. Wait until one ends."

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from deploy.local.ports import Ports
 from services.auth.config import AuthSettings
 from services.billing.config import BillingSettings
+from services.generation import errors
 from services.generation.config import GenerationSettings, MediaSettings
 from services.generation.worker.config import WorkerSettings
 from services.privacy.config import PrivacySettings
@@ -64,3 +66,13 @@ def test_the_page_for_operators_names_exactly_the_settings_that_exist():
     exist = {f"FILMGATE_{field.name.upper()}" for field in fields} | EDGE
     hidden = {name for name in exist if PATTERN.fullmatch(name)}
     assert told - hidden == exist - hidden
+
+
+def test_the_error_that_the_api_page_shows_is_one_of_ours():
+    page = (ROOT / "docs/api.md").read_text()
+    shown = json.loads(page[page.index("```json") + 7 : page.index("```", page.index("```json") + 7)])
+    info = shown["details"][0]
+    metadata = {name: text for name, text in info["metadata"].items() if name != "request_id"}
+    assert info["reason"] == errors.BALANCE_TOO_LOW.reason
+    assert (info["domain"], shown["message"]) == (errors.DOMAIN, errors.BALANCE_TOO_LOW(**metadata).message)
+    assert shown["code"] == errors.BALANCE_TOO_LOW.code.value[0]
