@@ -98,6 +98,7 @@ async def balanced(books: Books, organization: str, seconds: float = 45) -> dict
     """
     async with asyncio.timeout(seconds):
         while await _open(books, organization):
+            books.suite.tend()  # as the supervisor does: a Triton that was thawed has been seen to crash
             await asyncio.sleep(0.1)
     videos = {
         row["id"]: row

@@ -22,13 +22,13 @@ class Books:
     """Opens one connection per database; read-only use."""
 
     def __init__(self, suite: Suite) -> None:
-        self._suite = suite
+        self.suite = suite
         self._open: dict[str, asyncpg.Connection] = {}
 
     async def rows(self, database: str, query: str, *values: object) -> list[asyncpg.Record]:
         """Answer the rows of a query on one database."""
         if database not in self._open:
-            url = self._suite.database_urls[database][0].replace("+asyncpg", "")
+            url = self.suite.database_urls[database][0].replace("+asyncpg", "")
             self._open[database] = await asyncpg.connect(url)
         return await self._open[database].fetch(query, *values)
 
