@@ -16,15 +16,9 @@ SITE = Path(BACKEND.origin).with_name("site-packages")
 ROOT = Path(__file__).resolve().parents[5]
 sys.path[:0] = [str(folder) for folder in (SITE, ROOT) if folder.is_dir() and str(folder) not in sys.path]
 
-import numpy as np  # noqa: E402
-import triton_python_backend_utils as pb_utils  # noqa: E402
-
 from services.generation.film import camera, card, encoder, still  # noqa: E402
 from services.generation.film.label import Label, LabelUnfit, plate  # noqa: E402
-from services.generation.triton import contract, process  # noqa: E402
-
-EVENTS = 40
-FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+from services.generation.triton import contract, process, stub  # noqa: E402
 
 
 class TritonPythonModel:
@@ -40,32 +34,7 @@ class TritonPythonModel:
 
     def execute(self, requests):
         """Answers each request by events and pieces of fragmented MP4; the last one bears the FINAL flag."""
-        for request in requests:
-            sender = request.get_response_sender()
-            try:
-                _answer(request, sender)
-            except contract.JobRefused as refusal:
-                _refuse(sender, refusal)
-
-
-def _answer(request, sender):
-    """Streams one video; a cancelled one ends with the next frame."""
-    job = contract.job_of_bytes(_input(request, contract.JOB))
-    every = max(1, job.frames // EVENTS)
-    held, offset = b"", 0
-    for step in _steps(job, _input(request, contract.IMAGE)):
-        if sender.is_cancelled():
-            sender.send(flags=FINAL)
-            return
-        held += step.piece
-        last = step.done == step.total
-        if not held and not last and step.done % every:
-            continue
-        event = contract.Event(
-            contract.ENCODING if last else contract.GENERATING, round(100 * step.done / step.total, 1), offset
-        )
-        sender.send(_response(event, held), flags=FINAL if last else 0)
-        held, offset = b"", offset + len(held)
+        stub.serve(requests, lambda job, image, answer: answer.film(_steps(job, image)))
 
 
 def _steps(job, image):
@@ -83,19 +52,3 @@ def _steps(job, image):
     except LabelUnfit as unfit:
         raise contract.JobRefused("FIELD_INVALID", "label.text", str(unfit)) from unfit
     return encoder.film(frames, job.frames, job.frame_rate, job.label)
-
-
-def _input(request, name):
-    """The bytes of an input; none when it was not sent."""
-    tensor = pb_utils.get_input_tensor_by_name(request, name)
-    return b"" if tensor is None else tensor.as_numpy().tobytes()
-
-
-def _response(event, piece):
-    values = ((contract.EVENT, event.to_bytes()), (contract.PIECE, piece))
-    return pb_utils.InferenceResponse([pb_utils.Tensor(name, np.frombuffer(data, np.uint8)) for name, data in values])
-
-
-def _refuse(sender, refusal):
-    error = pb_utils.TritonError(refusal.to_text(), pb_utils.TritonError.INVALID_ARG)
-    sender.send(pb_utils.InferenceResponse(error=error), flags=FINAL)
