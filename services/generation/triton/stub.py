@@ -68,7 +68,7 @@ class Answer:
         self._end(pb_utils.TritonError(refusal.to_text(), pb_utils.TritonError.INVALID_ARG))
 
     def fail(self, fault: Exception) -> None:
-        """Ends the stream by an error that another try may not meet. Its text is kept nowhere: it may quote a prompt."""
+        """Ends the stream by an error that another try may not meet. Its text is not kept: it may quote a prompt."""
         places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__)]
         pb_utils.Logger.log_error(f"{type(fault).__name__} at {' '.join(places[-8:])}")
         self._end(pb_utils.TritonError(f"The model failed: {type(fault).__name__}", pb_utils.TritonError.INTERNAL))
