@@ -121,9 +121,15 @@ class Profile:
 
 
 def load(name: str, folder: Path = FOLDER) -> Profile:
-    """Read a profile by its name. Raises ProfileError for an unknown name or field, a missing one, a wrong type."""
-    rules = _read(folder, "default")
-    if name != "default":
+    """Read a profile by its name, or by the path of a file of one's own, `<name>.yaml`, that lies elsewhere.
+
+    Raises ProfileError for an unknown name or field, a missing one, a wrong type.
+    """
+    rules, own = _read(folder, "default"), Path(name)
+    if own.suffix == ".yaml":
+        name = own.stem
+        rules = _over(rules, _read(own.parent, name), "")
+    elif name != "default":
         rules = _over(rules, _read(folder, name), "")
     version = hashlib.sha256(yaml.safe_dump([name, rules], sort_keys=True).encode()).hexdigest()[:12]
     profile: Profile = _made(Profile, {**rules, "name": name, "version": version}, "")

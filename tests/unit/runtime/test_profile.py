@@ -47,6 +47,17 @@ def test_the_visible_label_is_as_large_and_long_as_the_standard_asks() -> None:
         assert labels.seconds == 0 or labels.seconds >= 2
 
 
+def test_a_file_of_ones_own_says_what_differs(tmp_path: Path) -> None:
+    own = tmp_path / "ours.yaml"
+    own.write_text("limits: {open_videos_per_organization: 7}")
+    made = profile.load(str(own))
+    assert made.name == "ours"
+    assert made.limits.open_videos_per_organization == 7
+    assert made.age == profile.load("default").age
+    with pytest.raises(profile.ProfileError):
+        profile.load(str(tmp_path / "theirs.yaml"))
+
+
 FAULTS = {
     "unknown section": ({"colour": {}}, "colour"),
     "unknown field": ({"age": {"maximum_age": 3}}, "age.maximum_age"),
