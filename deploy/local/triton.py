@@ -26,15 +26,22 @@ class TritonError(Exception):
 class Triton:
     """What it takes to run one server: its command, its environment, whether it is ready.
 
-    `site` is the environment made from requirements.lock by the system's own python3; `models` are loaded at start.
+    `site` is the environment made from requirements.lock by the system's own python3; `models` of `repository` are
+    loaded at start.
     """
 
     def __init__(
-        self, home: Path, port: int = 8120, site: Path = ROOT / ".venv-triton", models: tuple[str, ...] = ("animatic",)
+        self,
+        home: Path,
+        port: int = 8120,
+        site: Path = ROOT / ".venv-triton",
+        models: tuple[str, ...] = ("animatic",),
+        repository: Path = REPOSITORY,
     ) -> None:
         self.home = home
         self.port = port
         self.models = models
+        self._repository = repository
         self._site = site
 
     def command(self) -> list[str]:
@@ -45,7 +52,7 @@ class Triton:
         self.sweep()
         return [
             str(self._wheel / "bin" / "tritonserver"),
-            f"--model-repository={REPOSITORY}",
+            f"--model-repository={self._repository}",
             f"--backend-directory={self._assemble()}",
             f"--backend-config=python,shm-region-prefix-name={self._regions}",
             "--model-control-mode=explicit",

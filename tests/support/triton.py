@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.local.process import Process
-from deploy.local.triton import ROOT, Triton
+from deploy.local.triton import REPOSITORY, ROOT, Triton
 
 START_SECONDS = 60.0
 
@@ -16,11 +16,12 @@ START_SECONDS = 60.0
 class Server:
     """A running Triton: its address, and its processes for tests that kill them."""
 
-    def __init__(self, home: Path) -> None:
-        self.triton = Triton(home, _free_port())
+    def __init__(self, home: Path, repository: Path = REPOSITORY) -> None:
+        self.triton = Triton(home, _free_port(), repository=repository)
         environment = {"PATH": os.environ["PATH"], **self.triton.environment()}
         home.mkdir(parents=True, exist_ok=True)
-        self.process = Process("triton", self.triton.command(), environment, home / "triton.log", ROOT)
+        command, sweep = self.triton.command(), self.triton.command
+        self.process = Process("triton", command, environment, home / "triton.log", ROOT, prepare=sweep)
 
     @property
     def address(self) -> str:
