@@ -16,8 +16,8 @@ START_SECONDS = 60.0
 class Server:
     """A running Triton: its address, and its processes for tests that kill them."""
 
-    def __init__(self, home: Path, repository: Path = REPOSITORY) -> None:
-        self.triton = Triton(home, _free_port(), repository=repository)
+    def __init__(self, home: Path, repository: Path = REPOSITORY, port: int = 0) -> None:
+        self.triton = Triton(home, port or _free_port(), repository=repository)
         environment = {"PATH": os.environ["PATH"], **self.triton.environment()}
         home.mkdir(parents=True, exist_ok=True)
         command, sweep = self.triton.command(), self.triton.command
