@@ -83,7 +83,7 @@ async def media(settings: MediaSettings) -> None:
     scratch.sweep()
     auth, generation = channels.connect("auth", settings), channels.connect("generation", settings)
     verifier = Verifier(clients.Tokens(auth).caller_keys, "generation", SystemClock())
-    records, store = Records(generation), open_store(settings.objects)
+    records, store = Records(generation), open_store(settings.objects, settings.objects_options)
     uploads, downloads = Uploads(records, store, settings), Downloads(records, store, settings)
     application = Media(uploads, downloads, verifier, settings).application()
     await server.serve(

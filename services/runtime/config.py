@@ -1,4 +1,7 @@
-"""Settings from the environment: a frozen dataclass per process, all faults told at once."""
+"""Settings from the environment: a frozen dataclass per process, all faults told at once.
+
+A secret setting may come as a file: FILMGATE_DATABASE_URL_FILE names the file that holds FILMGATE_DATABASE_URL.
+"""
 
 import dataclasses
 import os
@@ -9,6 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+SECRET: Mapping[str, Any] = types.MappingProxyType({"secret": True})
+"""Metadata of a setting that may come as a file, so that no value stands in a manifest or in the list of processes."""
 
 
 class ConfigError(Exception):
@@ -23,9 +28,9 @@ class Settings:
     """Name of the process: its certificate, its port setting and its error domain bear it."""
     home: Path = Path(".filmgate")
     profile: str = "default"
-    database_url: str = ""
+    database_url: str = dataclasses.field(default="", metadata=SECRET)
     """SQLAlchemy URL (postgresql+asyncpg) of the service role."""
-    owner_database_url: str = ""
+    owner_database_url: str = dataclasses.field(default="", metadata=SECRET)
     """The owner role's URL; only `migrate` reads it."""
     tls_ca: Path | None = None
     tls_cert: Path | None = None
@@ -35,6 +40,8 @@ class Settings:
     secrets: Path = Path(".filmgate/secrets")
     keys: Path = Path(".filmgate-keys")
     objects: str = ".filmgate/objects"
+    objects_options: str = dataclasses.field(default="", metadata=SECRET)
+    """JSON object of obstore's options for the URL in `objects`, such as endpoint, region and keys."""
     outbox: Path = Path(".filmgate/outbox")
     public_url: str = "http://127.0.0.1:8080"
     lease_seconds: float = 30.0
@@ -66,7 +73,8 @@ class Settings:
 def from_env(cls: type[T], environ: Mapping[str, str] | None = None) -> T:
     """Make `cls` from the environment: field `health_port` is FILMGATE_HEALTH_PORT. Raises ConfigError with all faults.
 
-    A field without a default is required; an empty variable counts as absent.
+    A field without a default is required; an empty variable counts as absent. A field with metadata SECRET may come as
+    a file instead, less the line end at its end.
     """
     environ = os.environ if environ is None else environ
     hints = typing.get_type_hints(cls)
@@ -74,17 +82,37 @@ def from_env(cls: type[T], environ: Mapping[str, str] | None = None) -> T:
     faults: list[str] = []
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         variable = f"FILMGATE_{field.name.upper()}"
-        text = "" if field.metadata.get("fixed") else environ.get(variable, "")
-        if text:
-            try:
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        try:
+            text = _text(environ, variable, field.metadata)
+            if text:
                 values[field.name] = _parse(hints[field.name], text)
-            except ValueError as fault:
-                faults.append(f"{variable}: {fault}")
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            faults.append(f"{variable} is required")
+            elif required:
+                faults.append(f"{variable} is required")
+        except ValueError as fault:
+            faults.append(f"{variable}: {fault}")
     if faults:
         raise ConfigError("; ".join(faults))
     return cls(**values)
+
+
+def _text(environ: Mapping[str, str], variable: str, metadata: Mapping[str, Any]) -> str:
+    """The text of a variable, empty for one that is fixed; that of a secret also out of the file <variable>_FILE."""
+    if metadata.get("fixed"):
+        return ""
+    text = environ.get(variable, "")
+    place = environ.get(f"{variable}_FILE", "") if metadata.get("secret") else ""
+    if not place:
+        return text
+    if text:
+        raise ValueError("is set, and as a file too; one of the two is too many")
+    try:
+        held = Path(place).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, ValueError) as fault:
+        raise ValueError(f"its file cannot be read ({type(fault).__name__})") from None
+    if not held:
+        raise ValueError("its file is empty")
+    return held
 
 
 def _parse(kind: Any, text: str) -> Any:

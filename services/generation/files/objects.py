@@ -1,20 +1,38 @@
 """The object store behind files: a local folder, or any store that obstore opens by URL."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import obstore
 from obstore.exceptions import NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 
-def open_store(place: str) -> ObjectStore:
-    """Open the store at a folder, made when missing, or at a URL such as s3://bucket/prefix."""
+def open_store(place: str, options: str = "") -> ObjectStore:
+    """Open the store at a folder, made when missing, or at a URL such as s3://bucket/prefix.
+
+    `options` is a JSON object of obstore's names and values for a URL. Raises ValueError when it is something else, and
+    obstore's own error for a name that it does not know; no message has a value.
+    """
     if "://" in place:
-        return from_url(place)
+        return from_url(place, config=_options(options))
+    if options:
+        raise ValueError("a folder of objects takes no options")
     folder = Path(place).absolute()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return LocalStore(folder)
+
+
+def _options(text: str) -> Any:
+    try:
+        options = json.loads(text or "{}")
+    except ValueError:
+        options = None
+    if not isinstance(options, dict) or not all(isinstance(value, str) for value in options.values()):
+        raise ValueError("the options of the object store are no JSON object of texts")
+    return options
 
 
 async def remove(objects: ObjectStore, keys: Sequence[str]) -> None:

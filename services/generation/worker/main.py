@@ -46,8 +46,8 @@ async def work(settings: WorkerSettings) -> None:
     billing = channels.connect("billing", settings)
     reports = Reports(database, model_server, list(models()), _name(), SystemClock())
     parts = [
-        _slots(settings, rules, database, model_server, open_store(settings.objects)),
-        *_effects(settings, rules, database, Billing(billing), open_store(settings.objects)),
+        _slots(settings, rules, database, model_server, open_store(settings.objects, settings.objects_options)),
+        *_effects(settings, rules, database, Billing(billing), open_store(settings.objects, settings.objects_options)),
         Every("restore_models", RESTORE_SECONDS, functools.partial(restore, model_server, list(models()))),
         reports,
     ]

@@ -13,6 +13,7 @@ class Settings(config.Settings):
     name: str = dataclasses.field(default="toy", metadata={"fixed": True})
     toy_port: int = 8109
     secret: str
+    token: str = dataclasses.field(default="none", metadata=config.SECRET)
     ratio: float = 0.5
     loud: bool = False
     place: Path | None = None
@@ -56,3 +57,38 @@ def test_certificates_lie_in_the_home_unless_named(tmp_path: Path) -> None:
     assert read(secret="s", home=str(tmp_path)).tls() == (b"ca.crt", b"toy.crt", b"toy.key")
     (tmp_path / "other").write_text("other")
     assert read(secret="s", home=str(tmp_path), tls_key=str(tmp_path / "other")).tls()[2] == b"other"
+
+
+def test_a_secret_may_come_as_a_file_less_its_line_end(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(" pass word \n")
+    assert read(secret="s", token_file=str(file)).token == " pass word "
+    assert read(secret="s", token_file="").token == "none"
+    assert read(secret="s", token="t", token_file="").token == "t"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe"])
+def test_a_secret_whose_file_is_missing_empty_or_no_text_is_a_fault(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(config.ConfigError, match="FILMGATE_TOKEN: its file"):
+        read(secret="s", token_file=str(file))
+
+
+def test_a_secret_both_as_a_value_and_as_a_file_is_a_fault_that_tells_neither(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("hunter2")
+    with pytest.raises(config.ConfigError, match="FILMGATE_TOKEN: is set, and as a file too") as caught:
+        read(secret="s", token="hunter1", token_file=str(file))
+    assert "hunter" not in str(caught.value)
+
+
+def test_what_is_no_secret_does_not_come_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "ratio").write_text("2")
+    assert read(secret="s", ratio_file=str(tmp_path / "ratio")).ratio == 0.5
+
+
+def test_the_addresses_of_the_databases_are_secrets() -> None:
+    secret = {field.name for field in dataclasses.fields(config.Settings) if field.metadata.get("secret")}
+    assert secret == {"database_url", "owner_database_url", "objects_options"}
