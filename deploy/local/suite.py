@@ -20,6 +20,8 @@ from deploy.local.ports import Ports
 from deploy.local.postgres import SOCKET, Postgres
 from deploy.local.process import Process
 from deploy.local.triton import Triton
+from services.generation.worker.config import WorkerSettings
+from services.runtime.config import from_env
 
 SERVICES = ("auth", "billing", "generation", "privacy")
 COMMANDS = {
@@ -55,7 +57,8 @@ class Suite:
         self.say = say
         self.postgres = Postgres(self.home)
         self.database_urls: dict[str, tuple[str, str]] = {}
-        self._triton = Triton(self.home, self.ports.triton_port)
+        models = from_env(WorkerSettings, self.env("worker")).offered
+        self._triton = Triton(self.home, self.ports.triton_port, models=models)
         self._processes: dict[str, Process] = {}
         self._began = time.monotonic()
 

@@ -21,6 +21,7 @@ LONGEST_RETRY_SECONDS = 60.0
 _BEATS_PER_AGE, _OLD_SECONDS = 6, 60.0
 Handler = Callable[[Job], Awaitable[object]]
 Buried = Callable[[AsyncSession, Job], Awaitable[object]]
+Ready = Callable[[], Awaitable[bool]]
 log = telemetry.logger(__name__)
 
 
@@ -29,7 +30,8 @@ class Runner:
 
     A handler that returns has done its job; one that raises Later is tried again without blame; another exception is
     tried again with growing pauses until `max_attempts`. Then the job is DEAD, and `buried[kind](session, job)` runs in
-    the transaction that says so. A job whose worker was killed comes back when its lease ends.
+    the transaction that says so. A job whose worker was killed comes back when its lease ends. While `ready` answers
+    False nothing is claimed.
     """
 
     def __init__(
@@ -43,10 +45,12 @@ class Runner:
         beat_seconds: float = 5.0,
         concurrency: int = 4,
         buried: Mapping[str, Buried] | None = None,
+        ready: Ready | None = None,
     ) -> None:
         self.database = database
         self._handlers = dict(handlers)
         self._buried = dict(buried or {})
+        self._ready = ready
         self._clock = clock or SystemClock()
         self._name = name
         self._lease, self._beat = lease_seconds, beat_seconds
@@ -96,8 +100,8 @@ class Runner:
         await self._slots.acquire()
         job = None
         try:
-            if not self._draining:
-                self._waker.event.clear()
+            self._waker.event.clear()
+            if not self._draining and (self._ready is None or await self._ready()):
                 job = await self._next(POLL_SECONDS)
         finally:
             if job is None:

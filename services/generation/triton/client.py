@@ -15,6 +15,7 @@ from services.generation.triton import contract
 from services.generation.triton.contract import Event, Job, JobRefused
 
 ASKING_SECONDS = 5.0
+UNLOADED = "unloaded"
 LARGEST_FILE = 2**30
 LARGEST_MESSAGE = 64 * 2**20
 CHANNEL = [
@@ -87,6 +88,26 @@ async def describe(server: InferenceServerClient, name: str) -> Model:
     return Model(name, version, instances)
 
 
+async def is_ready(server: InferenceServerClient, name: str) -> bool:
+    """Whether the server answers and has the model loaded."""
+    try:
+        return bool(await server.is_model_ready(name, client_timeout=ASKING_SECONDS))
+    except (InferenceServerException, grpc.RpcError):
+        return False
+
+
+async def trouble(server: InferenceServerClient, name: str) -> str:
+    """One sentence on why a model is not loaded, as far as the server knows: the model's own where it could tell."""
+    try:
+        index = await server.get_model_repository_index(client_timeout=ASKING_SECONDS)
+    except (InferenceServerException, grpc.RpcError):
+        return "The model server cannot be reached."
+    for model in index.models:
+        if model.name == name:
+            return contract.unfit_of_text(model.reason) or f"The model server says {model.state or 'NOT LOADED'}."
+    return "The model server does not know this model."
+
+
 async def revive(server: InferenceServerClient, name: str, *, seconds: float) -> None:
     """Has the server load the model anew, in a new process. Raises ModelUnavailable."""
     try:
@@ -96,17 +117,19 @@ async def revive(server: InferenceServerClient, name: str, *, seconds: float) ->
         raise ModelUnavailable(f"The model {name} cannot be loaded again.") from fault
 
 
-async def restore(server: InferenceServerClient, name: str, *, seconds: float) -> bool:
-    """Has the server load a model that was loaded once and is not now: who unloaded it may have died in between.
+async def restore(server: InferenceServerClient, name: str, *, seconds: float, failed: bool = False) -> bool:
+    """Has the server load a model that was unloaded and not loaded again: who did that may have died in between.
 
-    Answers whether it did; False for a server that cannot be reached, and for a model that it never had or is loading.
+    With `failed` also one that could not be loaded: what it lacked may be there by now. Answers whether it did; False
+    for a server that cannot be reached, and for a model that it never had or is loading.
     Raises ModelUnavailable.
     """
     try:
         index = await server.get_model_repository_index(client_timeout=ASKING_SECONDS)
     except (InferenceServerException, grpc.RpcError):
         return False
-    if not any(model.name == name and model.state == "UNAVAILABLE" for model in index.models):
+    lost = [model for model in index.models if model.name == name and model.state == "UNAVAILABLE"]
+    if not any(failed or model.reason == UNLOADED for model in lost):
         return False
     try:
         await server.load_model(name, client_timeout=seconds)

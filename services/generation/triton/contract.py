@@ -23,6 +23,20 @@ FRAME_RATES = (8, 60)
 SEEDS = (0, 2**63 - 1)
 
 
+class ModelUnfit(Exception):
+    """A model cannot be loaded: one sentence that tells an operator what is missing. Raised by its `initialize`."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(f"<<{sentence}>>")
+
+
+def unfit_of_text(text: str) -> str:
+    """The sentence of the ModelUnfit in a server's account of a failed load; empty when there is none."""
+    _, begun, rest = text.partition("<<")
+    sentence, ended, _ = rest.partition(">>")
+    return sentence if begun and ended else ""
+
+
 class JobRefused(Exception):
     """The model will not do this job, however often it is asked; `field` names what is wrong with it."""
 

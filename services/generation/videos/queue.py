@@ -17,7 +17,7 @@ async def places(session: AsyncSession, videos: Sequence[VideoRow], now: datetim
     if not queued:
         return {}
     names = sorted(set(queued.values()))
-    standing = await store.positions(session, list(queued))
+    standing = await store.positions(session, queued)
     busy = await store.running(session, names)
     capacities = await models.capacities(session, names, now)
     return {

@@ -16,10 +16,19 @@ from services.runtime.errors import Failure
 from services.runtime.pages import Page
 
 GENERATE, SETTLE, ADMIT_CLEANUP, START_DEADLINE = "generate", "settle", "admit_cleanup", "start_deadline"
+"""Kinds of a video's jobs, as they begin its keys. The kind of GENERATE itself is one per model: `generating`."""
 
 _FORGOTTEN = {"prompt": None, "negative_prompt": None, "request_id": ""}
 JOBS_KEPT = datetime.timedelta(days=7)
 """Ended jobs are kept so long, so that a key is not used twice."""
+
+
+def generating(model: str) -> str:
+    """Answer the kind of the job that makes a video of a model: `generate.animatic`.
+
+    A worker claims what its own Triton has loaded, and the fair share is one per model.
+    """
+    return f"{GENERATE}.{model}"
 
 
 def key(kind: str, video_id: str) -> str:
@@ -64,7 +73,7 @@ async def queue(
     await jobs.cancel(session, key(ADMIT_CLEANUP, video_id))
     payload = {"video": video_id}
     await jobs.enqueue(
-        session, GENERATE, key(GENERATE, video_id), payload,
+        session, generating(video.model), key(GENERATE, video_id), payload,
         tenant=video.organization, cost=video.cost, max_attempts=max_attempts,
     )  # fmt: skip
     await jobs.enqueue(session, START_DEADLINE, key(START_DEADLINE, video_id), payload, run_at=video.start_deadline)
@@ -272,35 +281,36 @@ async def changed(session: AsyncSession, seen: dict[str, int]) -> Sequence[Video
 
 
 _QUEUED = """
-SELECT video.id, video.model, job.vft, job.priority,
-  row_number() OVER line - 1 AS position, sum(video.cost) OVER line - video.cost AS cost
+SELECT video.id, job.vft, row_number() OVER line - 1 AS position, sum(video.cost) OVER line - video.cost AS cost
 FROM jobs AS job JOIN videos AS video ON job.key = 'generate:' || video.id
-WHERE job.kind = 'generate' AND job.end_time IS NULL AND video.state = 'QUEUED'
-WINDOW line AS (PARTITION BY video.model ORDER BY job.priority, job.vft, job.id ROWS UNBOUNDED PRECEDING)
+WHERE job.kind = ANY(:kinds) AND job.end_time IS NULL AND video.state = 'QUEUED'
+WINDOW line AS (PARTITION BY job.kind ORDER BY job.priority, job.vft, job.id ROWS UNBOUNDED PRECEDING)
 """
 _POSITIONS = sa.text(f"SELECT id, position, cost FROM ({_QUEUED}) AS line WHERE id = ANY(:ids)")  # noqa: S608  constant
 _NEXT = sa.text(f"""
 WITH own AS (
   SELECT greatest(
-    coalesce((SELECT clock FROM job_pools WHERE kind = 'generate' AND priority = 100), 0),
-    coalesce((SELECT vft FROM job_shares WHERE kind = 'generate' AND priority = 100 AND tenant = :tenant), 0)
+    coalesce((SELECT clock FROM job_pools WHERE kind = ANY(:kinds) AND priority = 100), 0),
+    coalesce((SELECT vft FROM job_shares WHERE kind = ANY(:kinds) AND priority = 100 AND tenant = :tenant), 0)
   ) + CAST(:cost AS float8) AS vft
 )
 SELECT count(*) AS position, coalesce(sum(video.cost), 0) AS cost
 FROM own, ({_QUEUED}) AS line JOIN videos AS video ON video.id = line.id
-WHERE line.model = :model AND line.vft <= own.vft
+WHERE line.vft <= own.vft
 """)  # noqa: S608  constant
 
 
-async def positions(session: AsyncSession, video_ids: list[str]) -> dict[str, tuple[int, float]]:
-    """Answer, of those that are queued, how many videos of the model are before it, and their cost together."""
-    rows = await session.execute(_POSITIONS, {"ids": video_ids})
+async def positions(session: AsyncSession, queued: dict[str, str]) -> dict[str, tuple[int, float]]:
+    """Answer, of those of these videos (id to model) that are queued, how many videos of the model are before it, and
+    their cost together."""
+    kinds = sorted({generating(model) for model in queued.values()})
+    rows = await session.execute(_POSITIONS, {"ids": list(queued), "kinds": kinds})
     return {row.id: (row.position, row.cost) for row in rows}
 
 
 async def next_position(session: AsyncSession, model: str, tenant: str, cost: float) -> tuple[int, float]:
     """Answer the same for a video of this cost, were the tenant to order it now."""
-    row = (await session.execute(_NEXT, {"model": model, "tenant": tenant, "cost": cost})).one()
+    row = (await session.execute(_NEXT, {"kinds": [generating(model)], "tenant": tenant, "cost": cost})).one()
     return row.position, row.cost
 
 

@@ -21,9 +21,10 @@ from services.generation.videos.jobs import VideoJobs
 from services.generation.worker import film
 from services.generation.worker.config import WorkerSettings
 from services.generation.worker.make import Maker
-from services.generation.worker.parts import Every, Reports, Slots, restore
+from services.generation.worker.parts import Every, Ready, Reports, Slots, restore
 from services.runtime import channels, profile, server
 from services.runtime.clock import SystemClock
+from services.runtime.config import ConfigError
 from services.runtime.database import Database
 from services.runtime.profile import Profile
 from services.runtime.runner import Runner
@@ -31,24 +32,28 @@ from services.runtime.server import Part
 
 FILE_SWEEP_SECONDS = 60.0
 RESTORE_SECONDS = 5.0
+LOAD_AGAIN_SECONDS = 60.0
 EFFECTS = 8
 LEAST_SIDE, LONGEST_SECONDS, FRAME_RATE = 480, 60.0, 24
 
 
 async def work(settings: WorkerSettings) -> None:
     """Work until told to end. Raises LabelUnfit, JobRefused or AigcInvalid at once when the profile's labels cannot
-    be made."""
+    be made, ConfigError for a model that the catalogue does not know."""
     rules = profile.load(settings.profile)
     check_labels(rules, settings.provider_code)
+    check_models(settings.offered)
     scratch.sweep()
     database, model_server = Database(settings.database_url), triton.connect(settings.triton_address)
     await database.require_revision("generation")
     billing = channels.connect("billing", settings)
-    reports = Reports(database, model_server, list(models()), _name(), SystemClock())
+    offered = settings.offered
+    reports = Reports(database, model_server, offered, _name(), SystemClock())
     parts = [
-        _slots(settings, rules, database, model_server, open_store(settings.objects, settings.objects_options)),
+        *_slots(settings, rules, database, model_server, open_store(settings.objects, settings.objects_options)),
         *_effects(settings, rules, database, Billing(billing), open_store(settings.objects, settings.objects_options)),
-        Every("restore_models", RESTORE_SECONDS, functools.partial(restore, model_server, list(models()))),
+        Every("restore_models", RESTORE_SECONDS, functools.partial(restore, model_server, offered)),
+        Every("load_models", LOAD_AGAIN_SECONDS, functools.partial(restore, model_server, offered, failed=True)),
         reports,
     ]
     checks = {"database": database.ping, "model": reports.proven}
@@ -62,24 +67,25 @@ def _slots(
     database: Database,
     model_server: InferenceServerClient,
     store: ObjectStore,
-) -> Slots:
-    """What makes videos."""
+) -> list[Part]:
+    """What makes videos: for each model a queue and slots of its own."""
     clock = SystemClock()
     maker = Maker(database, model_server, store, rules, clock, settings.provider_code, settings.run_seconds)
 
-    def runner(slots: int) -> Runner:
+    def runner(model: str, slots: int, ready: Ready) -> Runner:
         return Runner(
             database,
-            {videos.GENERATE: maker.generate},
+            {videos.generating(model): maker.generate},
             clock=clock,
             name=_name(),
             lease_seconds=settings.lease_seconds,
             beat_seconds=settings.beat_seconds,
             concurrency=slots,
-            buried={videos.GENERATE: maker.give_up},
+            buried={videos.generating(model): maker.give_up},
+            ready=ready,
         )
 
-    return Slots(model_server, list(models()), runner)
+    return [Slots(model_server, model, functools.partial(runner, model)) for model in settings.offered]
 
 
 def _effects(
@@ -104,6 +110,14 @@ def _effects(
         Every("sweep_rows", FILE_SWEEP_SECONDS, video_jobs.sweep_rows),
         Every("sweep_files", FILE_SWEEP_SECONDS, file_jobs.sweep),
     ]
+
+
+def check_models(offered: tuple[str, ...]) -> None:
+    """Raise ConfigError unless FILMGATE_MODELS names models of the catalogue, at least one."""
+    unknown = [name for name in offered if name not in models()]
+    if unknown or not offered:
+        known = ", ".join(sorted(models()))
+        raise ConfigError(f"FILMGATE_MODELS names {', '.join(unknown) or 'no model'}; the catalogue knows {known}")
 
 
 def check_labels(rules: Profile, provider_code: str) -> None:

@@ -1,6 +1,7 @@
 """What runs beside each other in the worker's process: the slots of its Triton, its reports, and what recurs."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from tritonclient.grpc.aio import InferenceServerClient
@@ -15,24 +16,30 @@ from services.runtime.runner import Runner
 
 WAIT_SECONDS = 0.2
 LOAD_SECONDS = 60.0
+CLAIM_ANYWAY_SECONDS = 30.0
+Ready = Callable[[], Awaitable[bool]]
 log = telemetry.logger(__name__)
 
 
 class Slots:
-    """Claims videos with as many slots as Triton has instances, from the moment that it has loaded a model."""
+    """Claims the videos of one model with as many slots as Triton has instances of it, once Triton has loaded it.
 
-    def __init__(self, server: InferenceServerClient, offered: Sequence[str], make: Callable[[int], Runner]) -> None:
-        self._server, self._offered, self._make = server, offered, make
+    `make` gets the number of slots and what the runner is to ask before each claim.
+    """
+
+    def __init__(self, server: InferenceServerClient, model: str, make: Callable[[int, Ready], Runner]) -> None:
+        self._server, self._model, self._make = server, model, make
         self._runner: Runner | None = None
         self._draining = asyncio.Event()
+        self._claimed_anyway = time.monotonic()
 
     async def run(self) -> None:
-        """Wait for the first model, then work until drained."""
-        while not (slots := await self._instances()):
+        """Wait for the model, then work until drained."""
+        while not (slots := await ready_slots(self._server, self._model)):
             if await _set_within(self._draining, WAIT_SECONDS):
                 return
         if not self._draining.is_set():
-            self._runner = self._make(slots)
+            self._runner = self._make(slots, self.may_claim)
             await self._runner.run()
 
     async def drain(self, seconds: float) -> None:
@@ -41,8 +48,14 @@ class Slots:
         if self._runner:
             await self._runner.drain(seconds)
 
-    async def _instances(self) -> int:
-        return max([await ready_slots(self._server, model) for model in self._offered], default=0)
+    async def may_claim(self) -> bool:
+        """Whether Triton has the model now; in any case twice a minute, since only a claim ends what is overdue."""
+        if await triton.is_ready(self._server, self._model):
+            return True
+        if time.monotonic() - self._claimed_anyway < CLAIM_ANYWAY_SECONDS:
+            return False
+        self._claimed_anyway = time.monotonic()
+        return True
 
 
 class Every:
@@ -67,7 +80,10 @@ class Every:
 
 
 class Reports:
-    """Says every five seconds how many instances of each model are loaded; says goodbye when drained."""
+    """Says every five seconds how many instances of each model are loaded; says goodbye when drained.
+
+    Why a model is not loaded is logged when it is first seen, and when it changes.
+    """
 
     def __init__(
         self, database: Database, server: InferenceServerClient, offered: Sequence[str], worker: str, clock: Clock
@@ -75,6 +91,7 @@ class Reports:
         self._database, self._server, self._offered = database, server, offered
         self._worker, self._clock = worker, clock
         self._draining, self._writing = asyncio.Event(), asyncio.Lock()
+        self._troubles: dict[str, str] = {}
         self._proven = False
 
     async def run(self) -> None:
@@ -96,6 +113,14 @@ class Reports:
                 for model, ready in slots.items():
                     await models.report(session, model, self._worker, ready, self._clock.now())
         self._proven = self._proven or any(slots.values())
+        for model, ready in slots.items():
+            await self._explain(model, ready)
+
+    async def _explain(self, model: str, ready: int) -> None:
+        trouble = "" if ready else await triton.trouble(self._server, model)
+        if trouble and trouble != self._troubles.get(model):
+            log.warning("model_not_loaded", model=model, reason=trouble)
+        self._troubles[model] = trouble
 
     async def drain(self, seconds: float) -> None:
         """Forget this worker's reports: a drained worker is not one that may come back soon."""
@@ -106,14 +131,18 @@ class Reports:
     async def proven(self) -> None:
         """Raise RuntimeError until a model was loaded once: the worker's readiness."""
         if not self._proven:
-            raise RuntimeError("no model has been loaded yet")
+            told = "; ".join(f"{model}: {trouble}" for model, trouble in self._troubles.items())
+            raise RuntimeError(f"no model has been loaded yet: {told}")
 
 
-async def restore(server: InferenceServerClient, offered: Sequence[str]) -> None:
-    """Load the models that were unloaded by a worker that was killed before it loaded them again."""
+async def restore(server: InferenceServerClient, offered: Sequence[str], *, failed: bool = False) -> None:
+    """Load the models that were unloaded by a worker that was killed before it loaded them again.
+
+    With `failed` also those that could not be loaded; what loads for longer than a minute goes on in the server.
+    """
     for model in offered:
-        if not await ready_slots(server, model):
-            await triton.restore(server, model, seconds=LOAD_SECONDS)
+        if not await triton.is_ready(server, model):
+            await triton.restore(server, model, seconds=LOAD_SECONDS, failed=failed)
 
 
 async def ready_slots(server: InferenceServerClient, model: str) -> int:

@@ -25,6 +25,7 @@ from tests.support import rpc
 from tests.support.clock import FakeClock
 from tests.support.films import PROVIDER, encoded, scene
 
+GENERATE = videos.generating("animatic")
 SMALL = {"width": 320, "height": 180, "frame_rate": 12, "duration_seconds": 1}
 # Takes many seconds, so that a test can do something in its middle.
 LONG = {"width": 1280, "height": 720, "frame_rate": 24, "duration_seconds": 40}
@@ -47,10 +48,12 @@ class Studio:
         """Answer the handler of the job."""
         return kind(self.database, self.server, self.objects, self.rules, self.clock, PROVIDER, run_seconds)
 
-    def runner(self, kind: type[Maker] = Maker, name: str = "worker", **options: Any) -> Runner:
-        """Answer a worker with one slot."""
+    def runner(
+        self, kind: type[Maker] = Maker, name: str = "worker", model: str = "animatic", **options: Any
+    ) -> Runner:
+        """Answer a worker with one slot for one model."""
         maker = self.maker(kind)
-        handlers, buried = {videos.GENERATE: maker.generate}, {videos.GENERATE: maker.give_up}
+        handlers, buried = {videos.generating(model): maker.generate}, {videos.generating(model): maker.give_up}
         return Runner(
             self.database, handlers, clock=self.clock, name=name, beat_seconds=3600, concurrency=1, buried=buried,
             **options,

@@ -16,7 +16,7 @@ from services.runtime.jobs import JobRow
 from services.runtime.runner import Runner
 from tests.support import films, rpc
 from tests.support.triton import Server
-from tests.unit.generation.worker.studio import LONG, SMALL, Studio, until
+from tests.unit.generation.worker.studio import GENERATE, LONG, SMALL, Studio, until
 
 
 class Unlabelled(Maker):
@@ -98,7 +98,7 @@ async def test_a_picture_that_no_model_can_read_ends_the_video(studio):
 
 async def test_without_the_model_a_video_stays_queued_and_nobody_is_blamed(studio):
     video_id = await studio.order(model="wan", max_attempts=1)
-    worker = studio.runner()
+    worker = studio.runner(model="wan")
     for turn in range(1, 4):
         assert await worker.run_due() == 1
         found = await job(studio, video_id)
@@ -178,8 +178,8 @@ async def test_a_video_that_kills_its_workers_ends_after_its_attempts(studio):
     video_id = await studio.order(max_attempts=2)
     for _ in range(2):
         async with studio.database.transaction() as session:
-            await jobs.promote(session, [videos.GENERATE], studio.clock.now())
-            assert await jobs.claim(session, [videos.GENERATE], "killed", studio.clock, 30)
+            await jobs.promote(session, [GENERATE], studio.clock.now())
+            assert await jobs.claim(session, [GENERATE], "killed", studio.clock, 30)
         studio.clock.advance(31)
     await studio.runner().run_due()
     assert await ended(studio, video_id) == ("FAILED", "INFRASTRUCTURE_ERROR", "GENERATION_FAILED")
@@ -213,7 +213,7 @@ async def test_a_model_that_a_killed_worker_left_unloaded_is_loaded(fresh_studio
 async def test_a_run_that_takes_too_long_is_given_up_and_counts(studio):
     video_id = await studio.order(max_attempts=2, **LONG)
     maker = studio.maker(run_seconds=0.3)
-    worker = Runner(studio.database, {videos.GENERATE: maker.generate}, clock=studio.clock)
+    worker = Runner(studio.database, {GENERATE: maker.generate}, clock=studio.clock)
     await worker.run_due()
     found = await job(studio, video_id)
     assert (found.state, found.attempt, found.excused, found.error) == ("WAITING", 1, 0, "RunTimedOut")

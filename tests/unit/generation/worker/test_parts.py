@@ -1,12 +1,17 @@
 """What runs beside the making of videos: slots, reports, and what recurs."""
 
 import asyncio
+import io
+import json
 
 import pytest
 
 from services.generation.models import store as models
+from services.generation.videos import store as videos
+from services.generation.worker import parts
 from services.generation.worker.meter import Ended, unless
 from services.generation.worker.parts import Every, Reports, Slots
+from services.runtime import telemetry
 from services.runtime.database import Database
 from tests.support import triton
 from tests.unit.generation.worker.studio import until
@@ -73,11 +78,11 @@ async def test_slots_wait_for_triton_and_are_its_instances(open_studio, tmp_path
     made = []
     async with open_studio(server.address) as studio:
 
-        def make(number):
+        def make(number, ready):
             made.append(number)
-            return studio.runner()
+            return studio.runner(ready=ready)
 
-        slots = Slots(studio.server, OFFERED, make)
+        slots = Slots(studio.server, "animatic", make)
         running = asyncio.create_task(slots.run())
         video_id = await studio.order()
         await asyncio.wait([running], timeout=0.5)
@@ -93,16 +98,42 @@ async def test_slots_wait_for_triton_and_are_its_instances(open_studio, tmp_path
 
 
 async def test_slots_that_are_drained_before_triton_is_there_end(lone_studio):
-    slots = Slots(lone_studio.server, OFFERED, lambda _: pytest.fail("there is no model"))
+    slots = Slots(lone_studio.server, "animatic", lambda *_: pytest.fail("there is no model"))
     running = asyncio.create_task(slots.run())
     await slots.drain(1)
     await asyncio.wait_for(running, 15)
 
 
 async def test_slots_that_are_drained_while_they_ask_claim_nothing(studio):
-    slots = Slots(studio.server, OFFERED, lambda _: pytest.fail("it was drained"))
+    slots = Slots(studio.server, "animatic", lambda *_: pytest.fail("it was drained"))
     await slots.drain(1)
     await asyncio.wait_for(slots.run(), 15)
+
+
+async def test_a_claim_waits_for_the_model_yet_not_for_ever(studio, lone_studio, monkeypatch):
+    assert await Slots(studio.server, "animatic", lambda *_: pytest.fail("not run")).may_claim()
+    away = Slots(lone_studio.server, "animatic", lambda *_: pytest.fail("not run"))
+    assert not await away.may_claim()
+    monkeypatch.setattr(parts, "CLAIM_ANYWAY_SECONDS", 0.0)
+    assert await away.may_claim(), "only a claim ends what is overdue"
+
+
+async def test_each_model_has_a_queue_of_its_own(studio):
+    order, other = await studio.order(), await studio.order(model="wan")
+    await studio.runner().run_due()
+    assert [(await studio.video(video)).state for video in (order, other)] == ["SUCCEEDED", "QUEUED"]
+    assert (await studio.job(videos.GENERATE, other)).kind == "generate.wan"
+
+
+async def test_why_a_model_is_not_loaded_is_logged_once(studio):
+    stream = io.StringIO()
+    telemetry.configure("worker", stream=stream)
+    own = reports(studio)
+    await own.report()
+    await own.report()
+    [line] = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert (line["event"], line["model"]) == ("model_not_loaded", "wan")
+    assert line["reason"].endswith(".")
 
 
 async def test_a_fault_does_not_end_what_recurs():

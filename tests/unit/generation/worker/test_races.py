@@ -12,7 +12,7 @@ from services.generation.files import domain as files_domain
 from services.generation.files import store as files
 from services.generation.videos import store as videos
 from services.runtime import jobs
-from tests.unit.generation.worker.studio import LONG, Studio
+from tests.unit.generation.worker.studio import GENERATE, LONG, Studio
 
 OUTPUTS = sa.text("LOCK TABLE files IN SHARE MODE")
 # Takes seconds, not many: for what must be made again from its start.
@@ -45,8 +45,8 @@ async def take_over(studio: Studio, video_id: str, *, started: bool) -> None:
     """Another worker gets the job after the lease has ended, and perhaps starts the video."""
     studio.clock.advance(31)
     async with studio.database.transaction() as session:
-        await jobs.promote(session, [videos.GENERATE], studio.clock.now())
-        taken = await jobs.claim(session, [videos.GENERATE], "other", studio.clock, 30)
+        await jobs.promote(session, [GENERATE], studio.clock.now())
+        taken = await jobs.claim(session, [GENERATE], "other", studio.clock, 30)
     assert taken is not None
     if started:
         async with studio.database.transaction() as session:
@@ -92,7 +92,7 @@ async def test_what_is_cancelled_while_it_waits_never_starts(studio):
 async def test_what_was_ended_between_claim_and_start_is_not_made(studio):
     video_id = await studio.order()
     async with studio.database.transaction() as session:
-        job = await jobs.claim(session, [videos.GENERATE], "worker", studio.clock, 30)
+        job = await jobs.claim(session, [GENERATE], "worker", studio.clock, 30)
     await studio.cancel(video_id)
     await studio.maker().generate(job)
     assert (await studio.video(video_id)).attempt == 0
@@ -108,7 +108,7 @@ async def test_a_video_past_its_start_deadline_is_not_started(studio):
 
 async def test_a_job_without_a_video_is_done(studio):
     async with studio.database.transaction() as session:
-        await jobs.enqueue(session, videos.GENERATE, "generate:vid_gone", {"video": "vid_gone"})
+        await jobs.enqueue(session, GENERATE, "generate:vid_gone", {"video": "vid_gone"})
     assert await studio.runner().run_due() == 1
 
 
