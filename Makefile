@@ -19,7 +19,7 @@ PROTOS      := $(shell find protos -name '*.proto' 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup protos lock packages packages-tests demo up down status logs clean \
+.PHONY: help setup protos lock packages packages-tests packages-bench bench demo up down status logs clean \
         test test-unit test-integration test-e2e test-faults lint fmt promises
 
 ##@ Start here
@@ -87,6 +87,9 @@ fmt: $(VENV)/.ok ## Format Python and protos
 	$(VENV)/bin/ruff format .
 	$(PY) -m deploy.protos format
 
+bench: packages-bench setup protos ## Measure the suite on this machine [ROUNDS=5]
+	@$(PY) -m bench --rounds $(or $(ROUNDS),5)
+
 promises: $(VENV)/.ok ## Print which promises have a passing test
 	@$(PY) -m tests.support.promises
 
@@ -96,6 +99,9 @@ packages:
 
 packages-tests:
 	@$(PYTHON) -m deploy.local.packages tests
+
+packages-bench:
+	@$(PYTHON) -m deploy.local.packages bench
 
 $(VENV)/.ok: requirements.lock | packages
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)

@@ -50,6 +50,8 @@ FOR_TESTS = [
     Package("curl", "runs the examples of docs/api.md", lambda: bool(shutil.which("curl"))),
     Package("jq", "runs the examples of docs/api.md", lambda: bool(shutil.which("jq"))),
 ]
+FOR_BENCH = [Package("wrk", "loads the edge for make bench", lambda: bool(shutil.which("wrk")))]
+SETS = {"tests": FOR_TESTS, "bench": FOR_BENCH}
 
 
 def missing(packages: Iterable[Package]) -> list[Package]:
@@ -82,12 +84,12 @@ def _install(packages: list[Package]) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status 0 when the machine is ready, 1 with a sentence when it is not. `tests` asks for more."""
+    """Exit status 0 when the machine is ready, 1 with a sentence when it is not. `tests` and `bench` ask for more."""
     fault = platform_fault(platform.system(), platform.machine(), sys.version_info[:2])
     if fault:
         print(fault, file=sys.stderr)
         return 1
-    lacking = missing(needed() + (FOR_TESTS if arguments == ["tests"] else []))
+    lacking = missing(needed() + [package for name in arguments for package in SETS[name]])
     if not lacking:
         return 0
     for package in lacking:
