@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from deploy.envoy import inside
 from deploy.envoy.contracts import methods
 from deploy.envoy.refusals import EARLY_ID, REQUEST_ID, local_reply_config
 from deploy.envoy.routes import TYPE, plain_methods, preflight, routes
@@ -40,6 +41,10 @@ class Settings:
     """File of the access log; None: standard output."""
     bind: str = "127.0.0.1"
     port: int = 8080
+    health_port: int = 0
+    """Plain HTTP: /ready for kubelets, which do not reach the admin page; 0: none."""
+    metrics_port: int = 0
+    """Plain HTTP: /stats/prometheus; 0: none."""
     tls_certificate: Path | None = None
     """Public certificate; with its key it makes the listener speak TLS."""
     tls_key: Path | None = None
@@ -107,17 +112,25 @@ def _values(settings: Settings) -> dict[str, Any]:
         "services": table["services"],
         "cors": cors,
         "routes": [preflight(cors), *table["routes"]],
-        "clusters": clusters(settings.addresses, settings.certificates),
+        "health": inside.listener(inside.HEALTH, settings.bind, settings.health_port),
+        "metrics": inside.listener(inside.METRICS, settings.bind, settings.metrics_port),
+        "clusters": _clusters(settings),
     }
 
 
+def _clusters(settings: Settings) -> list[dict[str, Any]]:
+    shown = settings.health_port or settings.metrics_port
+    own = [inside.cluster(settings.admin_socket)] if shown else []
+    return [*clusters(settings.addresses, settings.certificates), *own]
+
+
 def _filled(node: Any, values: Mapping[str, Any]) -> Any:
-    """Replace each "${name}" by its value; a key whose value is None is left out."""
+    """Replace each "${name}" by its value; a key or an element whose value is None is left out."""
     if isinstance(node, dict):
         pairs = ((key, _filled(value, values)) for key, value in node.items())
         return {key: value for key, value in pairs if value is not None}
     if isinstance(node, list):
-        return [_filled(value, values) for value in node]
+        return [value for item in node if (value := _filled(item, values)) is not None]
     if isinstance(node, str) and node.startswith("${"):
         return values[node[2:-1]]
     return node

@@ -1,0 +1,48 @@
+"""The edge's settings from the environment, where no supervisor renders for it: `python -m deploy.envoy` reads them."""
+
+import dataclasses
+from pathlib import Path
+
+from deploy.envoy import render
+from deploy.envoy.upstreams import NAMES
+from services.runtime.config import Settings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EdgeSettings(Settings):
+    """What the edge reads beside the settings of every process. Its certificate lies in `home`/certs."""
+
+    name: str = dataclasses.field(default="edge", metadata={"fixed": True})
+    edge_port: int = 8080
+    health_port: int = 8110
+    metrics_port: int = 8130
+    edge_tls_cert: Path | None = None
+    """The public certificate; with its key it makes the edge speak TLS."""
+    edge_tls_key: Path | None = None
+    edge_trusted_proxies: int = 0
+    """How many proxies of one's own stand in front and append to X-Forwarded-For."""
+    edge_cors_origins: str = "*"
+    """Comma-separated web origins whose pages may call."""
+    edge_requests_per_second: int = 100
+    """Per client address, with bursts of five times as many."""
+
+    def configuration(self, folder: Path, descriptors: Path) -> render.Settings:
+        """Settings of a configuration that Envoy reads from `folder`, with its admin socket there.
+
+        `descriptors` is the descriptor set of `make protos`, and must be a file that Envoy can read too.
+        """
+        return render.Settings(
+            addresses={name: self.address(name) for name in NAMES},
+            certificates=self.home / "certs",
+            descriptors=descriptors,
+            admin_socket=folder / "admin.sock",
+            bind=self.bind,
+            port=self.edge_port,
+            health_port=self.health_port,
+            metrics_port=self.metrics_port,
+            tls_certificate=self.edge_tls_cert,
+            tls_key=self.edge_tls_key,
+            trusted_proxies=self.edge_trusted_proxies,
+            cors_origins=tuple(origin.strip() for origin in self.edge_cors_origins.split(",")),
+            requests_per_second=self.edge_requests_per_second,
+        )
