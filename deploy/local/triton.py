@@ -3,10 +3,15 @@
 The wheel spreads the Python backend over several folders and carries its libraries beside itself. Here a backend folder
 is put together of links: the backend, the stub for the system's Python, and `site-packages`, where the models find
 the packages of Triton's own environment (the stub reads no PYTHONPATH). A container has all three in place already.
+
+For Python 3.13 the wheel brings a libpython of its own, which does not fit the system's standard library. The stub asks
+for it by the wheel's name and beside itself; so it is copied away from there, and a link of that name to the system's
+library stands first on LD_LIBRARY_PATH.
 """
 
 import ctypes
 import os
+import shutil
 from pathlib import Path
 
 from deploy.local import ready
@@ -68,7 +73,7 @@ class Triton:
 
     def environment(self) -> dict[str, str]:
         """What the command needs beside the usual environment."""
-        return {"LD_LIBRARY_PATH": str(self._packages / "nvidia_pytriton.libs"), "OMP_NUM_THREADS": "1"}
+        return {"LD_LIBRARY_PATH": f"{self._own}:{self._carried}", "OMP_NUM_THREADS": "1"}
 
     def ready(self) -> bool:
         """Whether the server listens and all of `models` are loaded; it listens only then."""
@@ -76,11 +81,10 @@ class Triton:
 
     def missing(self) -> list[str]:
         """The Debian packages that the embedded start lacks: the library that the stub embeds, and venv."""
-        dotted = self._packages.parent.name.removeprefix("python")
         try:
-            ctypes.CDLL(f"libpython{dotted}.so.1.0")
+            ctypes.CDLL(f"libpython{self._version}.so.1.0")
         except OSError:
-            return [f"libpython{dotted}"]
+            return [f"libpython{self._version}"]
         return []
 
     def sweep(self) -> None:
@@ -103,16 +107,47 @@ class Triton:
     def _regions(self) -> str:
         return f"filmgate_{os.getuid()}_{self.port}_"
 
+    @property
+    def _version(self) -> str:
+        return self._packages.parent.name.removeprefix("python")
+
+    @property
+    def _carried(self) -> Path:
+        """The libraries that the wheel carries."""
+        return self._packages / "nvidia_pytriton.libs"
+
+    @property
+    def _own(self) -> Path:
+        """The libraries that the system has to give in their stead."""
+        return self.home / "triton" / "libraries"
+
     def _assemble(self) -> Path:
-        """The backend folder, made anew in the home."""
-        version = self._packages.parent.name.removeprefix("python")
-        backend, stub = self._wheel / "backends" / "python", self._wheel / "python_backend_stubs" / version
+        """The backend folder, made anew in the home, and the system's libpython under the wheel's name for it."""
+        backend, stub = self._wheel / "backends" / "python", self._wheel / "python_backend_stubs" / self._version
         if not stub.is_dir():
-            raise TritonError(f"This Triton has no Python stub for Python {version}")
+            raise TritonError(f"This Triton has no Python stub for Python {self._version}")
         folder = private_folder(self.home / "triton" / "backends" / "python")
-        links = [*backend.iterdir(), *stub.iterdir(), self._packages]
-        for link in links:
-            place = folder / link.name
-            place.unlink(missing_ok=True)
-            place.symlink_to(link.resolve())
+        for link in [*backend.iterdir(), self._packages]:
+            _link(folder / link.name, link.resolve())
+        for program in stub.iterdir():
+            (folder / program.name).unlink(missing_ok=True)
+            shutil.copy2(program, folder / program.name)
+        major, minor = self._version.split(".")
+        for library in self._carried.glob(f"libpython{major}-*.{minor}.so.*"):
+            _link(private_folder(self._own) / library.name, _loaded(f"libpython{self._version}.so.1.0"))
         return folder.parent
+
+
+def _link(place: Path, target: Path) -> None:
+    place.unlink(missing_ok=True)
+    place.symlink_to(target)
+
+
+def _loaded(library: str) -> Path:
+    """Where the system's loader finds `library`; TritonError when it does not."""
+    try:
+        ctypes.CDLL(library)
+    except OSError as fault:
+        raise TritonError(f"The system has no {library}; run make setup") from fault
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return next(Path(line.split(maxsplit=5)[5]) for line in lines if line.endswith(f"/{library}"))

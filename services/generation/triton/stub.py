@@ -3,6 +3,7 @@
 Importable inside the stub only. A model gives `serve` a function that makes one video and tells of it by an Answer.
 """
 
+import ctypes
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,6 +19,7 @@ from services.generation.triton.contract import ENCODING, GENERATING, Event, Job
 EVENTS = 40
 """So many events at least tell of a film's frames, if it has as many."""
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+USED = b"used_dltensor"  # a capsule keeps the address of its name, so this lives as long as the process
 
 
 class Cancelled(Exception):
@@ -49,8 +51,7 @@ class Answer:
         """Sends where the work stands (0 to 100, never falling) and the next bytes. Raises Cancelled instead."""
         self.check()
         event = Event(stage, round(percent, 1), self._offset)
-        values = ((contract.EVENT, event.to_bytes()), (contract.PIECE, piece))
-        tensors = [pb_utils.Tensor(name, np.frombuffer(data, np.uint8)) for name, data in values]
+        tensors = [_tensor(contract.EVENT, event.to_bytes()), _tensor(contract.PIECE, piece)]
         self._sender.send(pb_utils.InferenceResponse(tensors), flags=FINAL if last else 0)
         self._offset += len(piece)
 
@@ -82,7 +83,7 @@ class Answer:
 
     def _input(self, name: str) -> bytes:
         tensor = pb_utils.get_input_tensor_by_name(self._request, name)
-        return b"" if tensor is None else bytes(tensor.as_numpy().tobytes())
+        return b"" if tensor is None else np.from_dlpack(tensor).tobytes()
 
 
 def serve(requests: Iterable[Any], make: Callable[[Job, bytes, Answer], None]) -> None:
@@ -97,3 +98,15 @@ def serve(requests: Iterable[Any], make: Callable[[Job, bytes, Answer], None]) -
             answer.stop()
         except Exception as fault:  # noqa: BLE001  the next job finds a living model
             answer.fail(fault)
+
+
+def _tensor(name: str, data: bytes) -> Any:
+    """An output by DLPack, since the stub's constructor, built for NumPy 1, makes empty tensors of NumPy 2's arrays.
+
+    The stub marks a capsule it has taken as "used_dlpack" where the protocol says "used_dltensor". NumPy then takes it
+    for one that was never used, and each release fails: an error for every tensor, under Python 3.11 without end.
+    """
+    capsule = np.frombuffer(bytearray(data), np.uint8).__dlpack__()  # a copy: DLPack lends no read-only memory
+    tensor = pb_utils.Tensor.from_dlpack(name, capsule)
+    ctypes.pythonapi.PyCapsule_SetName(ctypes.py_object(capsule), USED)
+    return tensor

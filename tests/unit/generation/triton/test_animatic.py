@@ -45,6 +45,11 @@ async def test_a_picture_becomes_a_video_of_itself(connection):
     assert np.corrcoef(first.ravel(), want.ravel())[0, 1] > 0.98
 
 
+async def test_the_server_has_nothing_to_say_of_tensors(triton_server, connection):
+    await made(connection, FULL, PICTURE)
+    assert "Exception" not in triton_server.process.log.read_text(), "NumPy fails where the stub misnames a capsule"
+
+
 async def test_events_tell_the_way_and_pieces_fit(connection):
     data, steps = await made(connection, FULL)
     percents = [step.event.progress_percent for step in steps]

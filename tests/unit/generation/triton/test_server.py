@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,22 @@ def test_another_system_python_needs_a_stub_of_its_own(tmp_path):
     (tmp_path / "lib" / "python3.99" / "site-packages" / "pytriton" / "tritonserver").mkdir(parents=True)
     with pytest.raises(TritonError, match=r"3\.99"):
         Triton(tmp_path / "home", 1, tmp_path).command()
+
+
+def test_a_libpython_that_the_wheel_carries_gives_way_to_the_systems(tmp_path):
+    dotted = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    packages = tmp_path / "site" / "lib" / f"python{dotted}" / "site-packages"
+    stub = packages / "pytriton" / "tritonserver" / "python_backend_stubs" / dotted / "triton_python_backend_stub"
+    carried = packages / "nvidia_pytriton.libs" / f"libpython3-0123abcd.{sys.version_info[1]}.so.1.0"
+    for place in (stub, carried):
+        place.parent.mkdir(parents=True)
+        place.write_bytes(b"the wheel's")
+    (packages / "pytriton" / "tritonserver" / "backends" / "python").mkdir(parents=True)
+    triton = Triton(tmp_path / "home", 1, tmp_path / "site")
+    triton.command()
+    first, second = triton.environment()["LD_LIBRARY_PATH"].split(":")
+    assert (Path(first) / carried.name).resolve().name == f"libpython{dotted}.so.1.0"
+    assert Path(second) == carried.parent
+    copy = tmp_path / "home" / "triton" / "backends" / "python" / stub.name
+    assert not copy.is_symlink(), "a link would be followed to the wheel's libraries beside it"
+    assert copy.read_bytes() == b"the wheel's"
