@@ -22,6 +22,8 @@ from services.runtime.interceptors import Interceptors
 GRACE_SECONDS = 10.0
 EMBEDDED_CA = "CN=Filmgate embedded CA"
 """Subject of the CA that the supervisor makes for one machine."""
+LIVE = "live"
+"""Name by which a supervisor asks the health port whether the process answers at all."""
 _CHECK_SECONDS = 2.0
 _EVERY_SECONDS = 1.0
 _CHECKS_PER_COUNT = 60
@@ -119,6 +121,7 @@ def _reflection_room(names: Sequence[str]) -> Room:
 class Health:
     """grpc.health.v1 alone, in plaintext, on a port of its own: NOT_SERVING until every check has held once.
 
+    The service `live` is SERVING from the start: that the process answers, whatever it waits for.
     A check is a coroutine function that raises, or takes longer than 2 s, when its thing is not well.
     """
 
@@ -133,6 +136,7 @@ class Health:
     async def start(self) -> None:
         """Begin to answer, with NOT_SERVING."""
         await self._servicer.set("", _NOT_SERVING)
+        await self._servicer.set(LIVE, _SERVING)
         await self._server.start()
 
     async def run(self) -> None:

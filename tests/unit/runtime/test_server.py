@@ -70,9 +70,10 @@ async def test_reflection_is_the_operators() -> None:
                 await _ask(served.stub(reflection_pb2_grpc.ServerReflectionStub, peer=peer))
 
 
-async def _health(port: int) -> Any:
+async def _health(port: int, service: str = "") -> Any:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        return (await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)).status
+        asked = health_pb2.HealthCheckRequest(service=service)
+        return (await health_pb2_grpc.HealthStub(channel).Check(asked, timeout=2)).status
 
 
 async def test_health_serves_only_while_every_check_holds() -> None:
@@ -90,6 +91,7 @@ async def test_health_serves_only_while_every_check_holds() -> None:
     assert await _health(health.port) == NOT_SERVING
     assert not await health.check()
     assert await _health(health.port) == NOT_SERVING
+    assert await _health(health.port, server.LIVE) == SERVING
     well["a"] = True
     assert await health.check()
     assert await _health(health.port) == SERVING
