@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 
-import hypothesis  # noqa: F401  imported late, after failures, it meets a defect of CPython 3.11 (gh-106905)
+import hypothesis  # imported late, after failures, it would meet a defect of CPython 3.11 (gh-106905)
 import pytest
 
 from tests.support.clock import FakeClock
 from tests.support.database import Server
 
 pytest_plugins = ["tests.support.promises"]
+
+# How long an example takes says how busy the machine is; speed is `make bench`'s.
+hypothesis.settings.register_profile("filmgate", deadline=None)
+hypothesis.settings.load_profile("filmgate")
 
 
 @pytest.fixture

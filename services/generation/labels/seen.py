@@ -10,9 +10,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from services.generation.film.label import Cell, Plate
+from services.generation.film.label import Cell, Label, Plate, plate
 from services.generation.film.planes import rows_of
 
+PIXELS = ("yuv420p", "yuvj420p")
 OPAQUE = 0.02
 LIKENESS = 0.9
 INK = 128
@@ -50,6 +51,29 @@ class Eye:
         height, width = self._plate.keep.shape
         top, left = self._plate.top, self._plate.left
         return rows_of(frame.planes[0])[top : top + height, left : left + width]
+
+
+class Look:
+    """Looks at a film's frames from the first, until one does not bear the label or `wanted` of them do.
+
+    `frames` counts those that bear it, `ink` is the least height of its letters in them, `on` says that it goes on.
+    """
+
+    def __init__(self, label: Label, size: tuple[int, int], wanted: int) -> None:
+        self._eye, self._size, self._wanted = Eye(plate(label, *size)), size, wanted
+        self.frames, self.ink = 0, 0
+        self.on = wanted > 0
+
+    def at(self, frame: av.VideoFrame) -> None:
+        """Take the next frame; one of another size or kind ends the looking."""
+        fits = frame.format.name in PIXELS and (frame.width, frame.height) == self._size
+        view = self._eye.look(frame) if self.on and fits else None
+        if view is None or view.likeness < LIKENESS:
+            self.on = False
+            return
+        self.ink = min(view.ink, self.ink) if self.frames else view.ink
+        self.frames += 1
+        self.on = self.frames < self._wanted
 
 
 def _height(region: NDArray[np.uint8], cell: Cell) -> int:
