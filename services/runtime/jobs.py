@@ -272,6 +272,12 @@ async def put_off(session: AsyncSession, job: Job, seconds: float, *, excused: b
     await _write(session, job, state="WAITING", due_time=due, excused=JobRow.excused + int(excused), error=error)
 
 
+async def note(session: AsyncSession, job: Job, **told: int) -> None:
+    """Keep plain figures in a job's payload for its next attempts. Raises LeaseLost."""
+    job.payload |= told
+    await _write(session, job, payload=job.payload)
+
+
 async def bury(session: AsyncSession, job: Job) -> None:
     """Give a job up for good. Raises LeaseLost."""
     await _write(session, job, state="DEAD", end_time=job.clock.now())

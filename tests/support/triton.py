@@ -63,9 +63,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(home: Path) -> Iterator[Server]:
+def running(home: Path, repository: Path = REPOSITORY) -> Iterator[Server]:
     """A server that is ready, and gone afterwards."""
-    server = Server(home)
+    server = Server(home, repository)
     try:
         server.start()
         yield server

@@ -32,18 +32,26 @@ CHANNEL = [
 
 
 class ModelUnavailable(Exception):
-    """The server cannot be reached, or has not loaded the model; nothing was begun."""
+    """The server cannot be reached, or has not loaded the model; nothing was answered.
+
+    `cut` says that the connection broke, or that there is none: perhaps the job has killed the server.
+    """
+
+    def __init__(self, message: str, *, cut: bool = False) -> None:
+        super().__init__(message)
+        self.dead, self.cut = False, cut
 
 
 class ModelGone(Exception):
     """The work was begun and broke off: the server or its model process died, or it broke the contract.
 
-    `dead` says that the model's process ended under a living server, which does not start it again: `revive` does.
+    `dead` says that the model's process ended under a living server, which does not start it again: `revive` does;
+    `cut` that the connection to the server broke, since it died or hangs.
     """
 
-    def __init__(self, message: str, *, dead: bool = False) -> None:
+    def __init__(self, message: str, *, dead: bool = False, cut: bool = False) -> None:
         super().__init__(message)
-        self.dead = dead
+        self.dead, self.cut = dead, cut
 
 
 class RunTimedOut(Exception):
@@ -196,8 +204,8 @@ def _broken(fault: grpc.aio.AioRpcError, begun: bool) -> Exception:
     if fault.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return RunTimedOut("The deadline passed before the last piece.")
     if fault.code() is grpc.StatusCode.UNAVAILABLE and not begun:
-        return ModelUnavailable("The model server cannot be reached.")
-    return ModelGone(f"The stream broke: {fault.code().name}.")
+        return ModelUnavailable("The model server cannot be reached.", cut=True)
+    return ModelGone(f"The stream broke: {fault.code().name}.", cut=True)
 
 
 def _refused(error: InferenceServerException, begun: bool) -> Exception:

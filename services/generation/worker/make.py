@@ -24,23 +24,34 @@ from services.generation.videos import domain
 from services.generation.videos import store as videos
 from services.generation.videos.tables import VideoRow
 from services.generation.worker import film
+from services.generation.worker.floor import Floor, Run
 from services.generation.worker.meter import Ended, Meter, unless
 from services.runtime import telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.errors import Failure
-from services.runtime.jobs import Job, Later, LeaseLost, finish
+from services.runtime.jobs import Job, Later, LeaseLost, finish, note
 from services.runtime.profile import Profile
 
 UNAVAILABLE_PAUSE_SECONDS = 0.5
 REVIVE_SECONDS = 60.0
 LABELLING_PERCENT, PUBLISHING_PERCENT = 93, 96
+MOST_CRASHES = 2
 SUCCEEDED, BROKEN = "SUCCEEDED", "INFRASTRUCTURE_ERROR"
 log = telemetry.logger(__name__)
 
 
 class OutputSwept(Exception):
     """The row of an output was swept before it was published."""
+
+
+class Crashed(Exception):
+    """The model's process or its whole server died while it worked on the video; `own` when that was surely its doing:
+    its own process died, or it was alone on the server."""
+
+    def __init__(self, *, own: bool) -> None:
+        super().__init__(own)
+        self.own = own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +66,13 @@ class Maker:
     clock: Clock
     provider_code: str
     run_seconds: float
+    floor: Floor = dataclasses.field(default_factory=Floor)
 
     async def generate(self, job: Job) -> None:
         """Handle the job: make, label, publish. Whatever ends the video elsewhere stops the model at its next frame.
 
         A model that refuses the job, or a film whose labels cannot be read back, ends the video; a model that broke
-        off is tried again until the job's attempts are used up (`give_up`), in a new process if its own has died.
+        off is tried again until the job's attempts are used up (`give_up`), one that died once more (`_crashed`).
         """
         with contextlib.suppress(Ended), scratch.folder() as folder:
             video = await self._begin(job)
@@ -69,6 +81,8 @@ class Maker:
             except (JobRefused, LabelMissing, FilmUnreadable) as fault:
                 log.fault("video_failed", fault, reason=getattr(fault, "reason", ""))
                 await self._fail(job, video, _error(job, fault))
+            except Crashed as crash:
+                await self._crashed(job, video, crash)
             else:
                 await self._publish(job, video, path, made)
 
@@ -107,23 +121,50 @@ class Maker:
         label = film.visible_label(self.profile.labels, self.profile.place.locale, video.duration_seconds)
         wanted = film.job_of(video, label)
         meter = Meter(self.database, self.clock, video.id, job.attempt)
-        await self._run(video, wanted, raw, meter)
+        async with self.floor.enter(alone=_crashes(job) > 0) as run:
+            try:
+                await self._run(video, wanted, raw, meter)
+            except (triton.ModelGone, triton.ModelUnavailable) as fault:
+                raise await self._judged(run, video.model, fault) from fault
         await meter.write(LABELLING_PERCENT, "LABELLING")
         made = await film.label(raw, published, wanted, self.provider_code)
         await meter.write(PUBLISHING_PERCENT, "PUBLISHING")
         return published, made
 
     async def _run(self, video: VideoRow, wanted: ModelJob, target: Path, meter: Meter) -> None:
-        """Have the model write its film to `target`; a model whose process died is loaded anew before its fault is
-        raised. A server that is gone before its first answer counts too: the job itself may have killed it."""
+        """Have the model write its film to `target`."""
         image = await self._image(video)
         server, told, seconds = self.server, meter.told, self.run_seconds
+        await film.stream(server, video.model, wanted, image=image, target=target, told=told, seconds=seconds)
+
+    async def _judged(self, run: Run, model: str, fault: triton.ModelGone | triton.ModelUnavailable) -> Exception:
+        """Answer what broke a run off. A model whose process died is loaded anew first."""
+        if fault.dead:
+            await self.floor.mend(run, lambda: self._revive(model))
+            return Crashed(own=True)
+        if fault.cut:
+            return Crashed(own=self.floor.fell(run))
+        return Later(UNAVAILABLE_PAUSE_SECONDS) if isinstance(fault, triton.ModelUnavailable) else fault
+
+    async def _revive(self, model: str) -> None:
         try:
-            await film.stream(server, video.model, wanted, image=image, target=target, told=told, seconds=seconds)
-        except triton.ModelGone as gone:
-            if gone.dead:
-                await triton.revive(server, video.model, seconds=REVIVE_SECONDS)
-            raise
+            await triton.revive(self.server, model, seconds=REVIVE_SECONDS)
+        except triton.ModelUnavailable as fault:
+            log.fault("model_not_revived", fault)
+
+    async def _crashed(self, job: Job, video: VideoRow, crash: Crashed) -> None:
+        """Try a video again after its first crash, alone on its server, so that the second one is surely its own and
+        ends it. Raises Crashed for a first one that counts, Later for one that others may have caused."""
+        crashes = _crashes(job) + 1
+        log.fault("model_crashed", crash, attempt=job.attempt, reason="own" if crash.own else "shared")
+        if crashes >= MOST_CRASHES:
+            await self._fail(job, video, errors.GENERATION_FAILED(attempts=_attempts(job)))
+            return
+        async with self.database.transaction() as session:
+            await note(session, job, crashes=crashes)
+        if not crash.own:
+            raise Later(UNAVAILABLE_PAUSE_SECONDS)
+        raise crash
 
     async def _image(self, video: VideoRow) -> bytes:
         """Read the first frame: the copy that the upload made of it, upright and without metadata."""
@@ -184,6 +225,11 @@ def _error(job: Job, fault: Exception) -> Failure:
     if isinstance(fault, JobRefused):
         return errors.GENERATION_FAILED(attempts=_attempts(job))
     return errors.LABEL_FAILED()
+
+
+def _crashes(job: Job) -> int:
+    """Answer how often the model or its server died while it worked on the job."""
+    return int(job.payload.get("crashes", 0))
 
 
 def _attempts(job: Job) -> int:

@@ -55,8 +55,8 @@ class Studio:
         maker = self.maker(kind)
         handlers, buried = {videos.generating(model): maker.generate}, {videos.generating(model): maker.give_up}
         return Runner(
-            self.database, handlers, clock=self.clock, name=name, beat_seconds=3600, concurrency=1, buried=buried,
-            **options,
+            self.database, handlers, clock=self.clock, name=name, beat_seconds=3600, buried=buried,
+            **{"concurrency": 1, **options},
         )  # fmt: skip
 
     async def order(self, max_attempts: int = 3, **fields: Any) -> str:

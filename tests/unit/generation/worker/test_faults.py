@@ -156,7 +156,7 @@ async def test_a_killed_model_counts_is_revived_and_the_next_attempt_succeeds(fr
     studio = fresh_studio
     video_id = await killed_in_the_middle(studio, fresh_triton, 2)
     found = await job(studio, video_id)
-    assert (found.state, found.attempt, found.excused, found.error) == ("WAITING", 1, 0, "ModelGone")
+    assert (found.state, found.attempt, found.excused, found.error) == ("WAITING", 1, 0, "Crashed")
     begun = (await studio.video(video_id)).start_time
     assert (await client.describe(studio.server, "animatic")).instances == 1
     await shorten(studio, video_id)

@@ -1,0 +1,174 @@
+"""Who may run on a server beside whom, and who is to blame when it dies."""
+
+import asyncio
+
+import pytest
+
+from services.generation.worker.floor import Floor
+
+
+class Guest:
+    """Somebody who enters a floor and stays until sent away."""
+
+    def __init__(self, floor: Floor, *, alone: bool = False) -> None:
+        self.run = None
+        self._leave = asyncio.Event()
+        self._floor, self._alone = floor, alone
+        self.task = asyncio.create_task(self._stay())
+
+    async def _stay(self):
+        async with self._floor.enter(alone=self._alone) as self.run:
+            await self._leave.wait()
+
+    async def leave(self):
+        self._leave.set()
+        await self.task
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def floor():
+    return Floor()
+
+
+async def inside(*guests: Guest) -> list[bool]:
+    await settle()
+    return [guest.run is not None for guest in guests]
+
+
+async def test_many_run_beside_each_other(floor):
+    guests = [Guest(floor), Guest(floor)]
+    assert await inside(*guests) == [True, True]
+    for guest in guests:
+        await guest.leave()
+
+
+async def test_who_wants_to_be_alone_waits_and_lets_nobody_in_before(floor):
+    first = Guest(floor)
+    await settle()
+    suspect, later = Guest(floor, alone=True), Guest(floor)
+    assert await inside(suspect, later) == [False, False]
+    await first.leave()
+    assert await inside(suspect, later) == [True, False]
+    await suspect.leave()
+    assert await inside(later) == [True]
+    await later.leave()
+
+
+async def test_two_who_want_to_be_alone_are_one_after_the_other(floor):
+    one, other = Guest(floor, alone=True), Guest(floor, alone=True)
+    assert await inside(one, other) == [True, False]
+    await one.leave()
+    assert await inside(other) == [True]
+    await other.leave()
+
+
+async def test_who_gives_up_waiting_keeps_nobody_out(floor):
+    first = Guest(floor)
+    await settle()
+    suspect, later = Guest(floor, alone=True), Guest(floor)
+    await settle()
+    suspect.task.cancel()
+    assert await inside(later) == [True]
+    for guest in (first, later):
+        await guest.leave()
+
+
+async def test_alone_one_is_to_blame_for_a_server_that_fell(floor):
+    guest = Guest(floor)
+    await settle()
+    assert floor.fell(guest.run)
+    await guest.leave()
+
+
+async def test_together_nobody_is_to_blame_whoever_sees_it_first(floor):
+    first, second = Guest(floor), Guest(floor)
+    await settle()
+    assert not floor.fell(first.run)
+    await first.leave()
+    assert not floor.fell(second.run)
+    await second.leave()
+
+
+async def test_a_neighbour_that_left_before_is_no_excuse(floor):
+    first, second = Guest(floor), Guest(floor)
+    await settle()
+    await first.leave()
+    assert floor.fell(second.run)
+    await second.leave()
+
+
+async def test_a_model_is_loaded_anew_when_all_have_left_and_nobody_enters_meanwhile(floor):
+    done, order = asyncio.Event(), []
+
+    async def load():
+        order.append("load")
+        await done.wait()
+
+    dead, neighbour = Guest(floor), Guest(floor)
+    await settle()
+    mending = asyncio.create_task(floor.mend(dead.run, load))
+    later = Guest(floor)
+    assert await inside(later) == [False]
+    assert order == []
+    await neighbour.leave()
+    assert await inside(later) == [False]
+    assert order == ["load"]
+    done.set()
+    await mending
+    assert await inside(later) == [True]
+    for guest in (dead, later):
+        await guest.leave()
+
+
+async def test_two_that_died_together_have_it_loaded_once(floor):
+    loads = []
+
+    async def load():
+        loads.append(1)
+
+    guests = [Guest(floor), Guest(floor)]
+    await settle()
+    await asyncio.gather(*(floor.mend(guest.run, load) for guest in guests))
+    assert loads == [1]
+    for guest in guests:
+        await guest.leave()
+
+
+async def test_loading_goes_on_when_the_one_who_began_it_is_cancelled(floor):
+    done, loaded = asyncio.Event(), []
+
+    async def load():
+        await done.wait()
+        loaded.append(1)
+
+    dead = Guest(floor)
+    await settle()
+    mending = asyncio.create_task(floor.mend(dead.run, load))
+    await settle()
+    mending.cancel()
+    await dead.leave()
+    later = Guest(floor)
+    assert await inside(later) == [False]
+    done.set()
+    assert await inside(later) == [True]
+    assert loaded == [1]
+    await later.leave()
+
+
+async def test_a_load_that_fails_lets_the_next_try(floor):
+    async def fail():
+        raise RuntimeError
+
+    dead = Guest(floor)
+    await settle()
+    with pytest.raises(RuntimeError):
+        await floor.mend(dead.run, fail)
+    later = Guest(floor)
+    assert await inside(later) == [True]
+    for guest in (dead, later):
+        await guest.leave()
