@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped
 from filmgate.privacy.v1.elements_pb2 import Element
 from services.runtime import ids
 from services.runtime.clock import Clock, SystemClock
-from services.runtime.database import Base, Database, Time, column, create
+from services.runtime.database import Base, Database, Quick, Time, column, create
 
 EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
 _POLL_SECONDS = 0.025
@@ -159,7 +159,7 @@ ON CONFLICT (key) DO NOTHING RETURNING id
 
 
 async def enqueue(
-    session: AsyncSession,
+    session: AsyncSession | Quick,
     kind: str,
     key: str,
     payload: dict[str, Any],
@@ -183,11 +183,19 @@ async def enqueue(
     }  # fmt: skip
     made = (await session.execute(_ENQUEUE, values)).first() is not None
     if made:
-        event.listen(session.sync_session, "after_commit", _wake_all, once=True)
+        wake_after(session)
     return made
 
 
-def _wake_all(_: Any) -> None:
+def wake_after(session: AsyncSession | Quick) -> None:
+    """Wake the runners of this process when the transaction has committed: it has written a job."""
+    if isinstance(session, Quick):
+        session.after_commit.append(_wake_all)
+    else:
+        event.listen(session.sync_session, "after_commit", _wake_all, once=True)
+
+
+def _wake_all(_: Any = None) -> None:
     for waker in list(_wakers):
         waker.wake()
 
