@@ -115,6 +115,9 @@ $(TRITON_VENV)/.ok: $(TRITON_LOCK) $(VENV)/.ok | packages
 	$(UV) sync -q --python $(TRITON_VENV)/bin/python --require-hashes $(TRITON_LOCK)
 	touch $@
 
-gen/.stamp: $(PROTOS) $(wildcard deploy/envoy/*.py deploy/envoy/*.yaml) deploy/protos.py $(VENV)/.ok
+# The scopes in the OpenAPI document come from the tables POLICY of the services.
+gen/.stamp: $(PROTOS) $(wildcard deploy/envoy/*.py deploy/envoy/*.yaml) deploy/protos.py \
+            $(wildcard deploy/openapi/*.py deploy/openapi/*.yaml deploy/openapi/page/*) \
+            $(wildcard services/*/*/api.py) $(VENV)/.ok
 	$(PY) -m deploy.protos
 	touch $@

@@ -1,4 +1,4 @@
-"""Generates gen/ from protos/: stubs, the descriptor set and Envoy's routes; checks the contracts.
+"""Generates gen/ from protos/: stubs, the descriptor set, Envoy's routes, the OpenAPI document; checks the contracts.
 
     python -m deploy.protos           write gen/
     python -m deploy.protos lint      buf lint, format, and breaking against the newest tag
@@ -22,6 +22,7 @@ import grpc_tools
 from grpc_tools import protoc
 
 from deploy.envoy import render
+from deploy.openapi import write
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GEN = ROOT / "gen"
@@ -55,6 +56,7 @@ def generate() -> int:
         _vendor(fresh / "protovendor")
         _stubs(fresh)
         (fresh / render.ROUTES).write_text(render.dump(render.published(fresh / DESCRIPTORS.name)))
+        write.reference(fresh / DESCRIPTORS.name, ROOT / "services", fresh)
         _replace(fresh, GEN)
     return 0
 
@@ -134,8 +136,9 @@ def _replace(fresh: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def _generated(target: pathlib.Path) -> Iterator[pathlib.Path]:
-    for folder in ("filmgate", "protovendor"):
-        yield from (path for path in (target / folder).rglob("*") if path.suffix in {".py", ".pyi", ".proto"})
+    for folder in ("filmgate", "protovendor", "docs"):
+        kinds = {".py", ".pyi", ".proto", ".html", ".css", ".js"}
+        yield from (path for path in (target / folder).rglob("*") if path.suffix in kinds)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def plain_methods() -> list[Method]:
             name=row["method"],
             verb=row["verb"],
             path=row["path"],
-            gate="CORE",
+            gate=row["gate"],
             strictness=row["strictness"],
             seconds=row["timeout_seconds"],
             plain=True,

@@ -12,6 +12,7 @@ from services.generation.files.objects import open_store
 from services.generation.media.app import Media, Server
 from services.generation.media.downloads import Downloads
 from services.generation.media.generation import Records
+from services.generation.media.reference import Reference
 from services.generation.media.uploads import Uploads
 from services.generation.models import api as models
 from services.generation.moderation import words
@@ -85,7 +86,7 @@ async def media(settings: MediaSettings) -> None:
     verifier = Verifier(clients.Tokens(auth).caller_keys, "generation", SystemClock())
     records, store = Records(generation), open_store(settings.objects, settings.objects_options)
     uploads, downloads = Uploads(records, store, settings), Downloads(records, store, settings)
-    application = Media(uploads, downloads, verifier, settings).application()
+    application = Media(uploads, downloads, Reference(settings.public_url), verifier, settings).application()
     await server.serve(
         settings,
         parts=[Server(application, settings)],

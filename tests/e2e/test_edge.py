@@ -61,7 +61,7 @@ def _all_methods() -> Iterator[str]:
     for name in ("auth", "billing", "generation", "privacy"):
         for file in sorted(method.name for method in PUBLISHED):
             if file.startswith(f"filmgate.{name}.") and not file.endswith(
-                ("UploadFile", "DownloadFile", "DownloadVideo")
+                ("UploadFile", "DownloadFile", "DownloadVideo", "GetPage", "GetPagePart", "GetDocument")
             ):
                 service = pool.FindServiceByName(file.partition("/")[0])
                 yield from (f"{service.full_name}/{method.name}" for method in service.methods)

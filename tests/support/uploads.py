@@ -18,6 +18,7 @@ from services.generation.files.tables import FileRow
 from services.generation.media.app import Media, Server
 from services.generation.media.downloads import Downloads
 from services.generation.media.generation import Records
+from services.generation.media.reference import Reference
 from services.generation.media.uploads import Uploads
 from services.runtime import caller, channels
 from tests.support import rpc, tls
@@ -103,7 +104,8 @@ async def gate(house: House, **changes: Any) -> AsyncIterator[Gate]:
     verifier = caller.Verifier(rpc.fetch_keys, "generation")
     records = Records(channel)
     uploads, downloads = Uploads(records, house.objects, settings), Downloads(records, house.objects, settings)
-    server = Server(Media(uploads, downloads, verifier, settings).application(), settings)
+    reference = Reference(settings.public_url)
+    server = Server(Media(uploads, downloads, reference, verifier, settings).application(), settings)
     await server.start()
     try:
         yield Gate(house, settings, server.port)

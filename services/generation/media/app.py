@@ -14,6 +14,7 @@ from services.generation import errors
 from services.generation.config import MediaSettings
 from services.generation.media import bodies, refusals
 from services.generation.media.downloads import Downloads
+from services.generation.media.reference import Reference
 from services.generation.media.uploads import Uploads
 from services.runtime import caller, ids, telemetry
 from services.runtime.caller import CALLER, Call, Caller, Policy, Verifier
@@ -30,16 +31,26 @@ log = telemetry.logger(__name__)
 class Media:
     """The routes of media, each with who may call it, and the chain: trace, access log, failures, peer, caller."""
 
-    def __init__(self, uploads: Uploads, downloads: Downloads, verifier: Verifier, settings: MediaSettings) -> None:
+    def __init__(
+        self,
+        uploads: Uploads,
+        downloads: Downloads,
+        reference: Reference,
+        verifier: Verifier,
+        settings: MediaSettings,
+    ) -> None:
         self._verifier = verifier
         self._most = settings.transfers_per_organization
         self._open: collections.Counter[str] = collections.Counter()
-        self._routes: list[tuple[str, str, Policy, Handler]] = [
+        self._routes: list[tuple[str, str, Policy | None, Handler]] = [
             ("POST", "/v1/files", WRITE, uploads.upload),
             ("GET", "/v1/files/{id}/content", READ, downloads.download),
             ("HEAD", "/v1/files/{id}/content", READ, downloads.download),
             ("GET", "/v1/videos/{id}/content", READ, downloads.download),
             ("HEAD", "/v1/videos/{id}/content", READ, downloads.download),
+            *((verb, "/docs", None, reference.page) for verb in ("GET", "HEAD")),
+            *((verb, "/docs/{file}", None, reference.part) for verb in ("GET", "HEAD")),
+            *((verb, "/openapi.json", None, reference.document) for verb in ("GET", "HEAD")),
         ]
 
     def application(self) -> web.Application:
@@ -93,9 +104,15 @@ class Media:
 
     @contextlib.contextmanager
     def _counted(self, call: Call) -> Iterator[None]:
-        """Bound what one organisation has under way: each transfer holds a connection of the edge, slow or not."""
-        organization = call.caller.organization if call.caller else ""
-        if organization and self._open[organization] >= self._most:
+        """Bound what one organisation has under way: each transfer holds a connection of the edge, slow or not.
+
+        What anybody may read is short enough for the edge to take it whole.
+        """
+        if call.caller is None:
+            yield
+            return
+        organization = call.caller.organization
+        if self._open[organization] >= self._most:
             raise errors.TOO_MANY_TRANSFERS(limit=self._most, retry_after=1)
         self._open[organization] += 1
         try:
@@ -106,7 +123,7 @@ class Media:
                 del self._open[organization]
 
     async def _admit(self, request: web.Request, call: Call, policy: Policy | None) -> None:
-        """Let in only the edge, with the token of a customer who has the scope."""
+        """Let in only the edge; with a policy, only with the token of a customer who has the scope."""
         if policy is None:
             caller.check_peer(caller.SERVICE(EDGE), call.peer, None)
             return

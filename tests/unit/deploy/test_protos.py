@@ -16,8 +16,8 @@ WHO = ("-c", "user.name=test", "-c", "user.email=test@example.org")
 
 @pytest.fixture
 def copy(tmp_path) -> Path:
-    """The contracts and their tool in a repository of their own, with one tag."""
-    for name in ("protos", "deploy"):
+    """The contracts, their tool and the services' policies in a repository of their own, with one tag."""
+    for name in ("protos", "deploy", "services"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "buf.yaml", tmp_path)
     for command in (["init", "-q"], ["add", "."], [*WHO, "commit", "-q", "-m", "first"], ["tag", "v0.1.0"]):
