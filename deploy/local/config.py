@@ -74,6 +74,7 @@ def environment(
             own["FILMGATE_OWNER_DATABASE_URL"] = database_urls[name][0]
     if hasattr(ports, f"{name}_health_port"):
         own["FILMGATE_HEALTH_PORT"] = str(ports.health(name))
+        own["FILMGATE_METRICS_PORT"] = str(ports.metrics(name))
     for field, number in dataclasses.asdict(ports).items():
         own[f"FILMGATE_{field.upper()}"] = str(number)
     for peer in ("auth", "billing", "generation", "privacy", "media", "triton"):

@@ -20,6 +20,7 @@ def command(home: Path, ports: Ports, admin_socket: Path, settings: Mapping[str,
         descriptors=ROOT / "gen" / "filmgate.pb",
         admin_socket=admin_socket,
         port=ports.edge_port,
+        metrics_port=ports.edge_metrics_port,
         requests_per_second=int(settings.get("FILMGATE_EDGE_REQUESTS_PER_SECOND", "100")),
     )
     return envoy_command(write(edge, home / "run" / "envoy.yaml"))

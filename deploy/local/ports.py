@@ -26,6 +26,13 @@ class Ports:
     media_health_port: int = 8115
     worker_health_port: int = 8116
     triton_port: int = 8120
+    edge_metrics_port: int = 8130
+    auth_metrics_port: int = 8131
+    billing_metrics_port: int = 8132
+    generation_metrics_port: int = 8133
+    privacy_metrics_port: int = 8134
+    media_metrics_port: int = 8135
+    worker_metrics_port: int = 8136
 
     def of(self, name: str) -> int:
         """The port that `name` serves, such as "auth" or "edge"."""
@@ -34,6 +41,10 @@ class Ports:
     def health(self, name: str) -> int:
         """The port where `name` answers grpc.health.v1."""
         return int(getattr(self, f"{name}_health_port"))
+
+    def metrics(self, name: str) -> int:
+        """The port where Prometheus reads of `name`; 0: nowhere."""
+        return int(getattr(self, f"{name}_metrics_port"))
 
 
 def free() -> Ports:
@@ -51,6 +62,8 @@ def faults(ports: Ports) -> Iterator[str]:
     """A sentence per port that is taken or named twice, with the setting that changes it."""
     seen: dict[int, str] = {}
     for name, number in dataclasses.asdict(ports).items():
+        if not number and name.endswith("_metrics_port"):
+            continue  # turned off
         setting = f"FILMGATE_{name.upper()}"
         if number in seen:
             yield f"{setting} and {seen[number]} are both {number}; choose another."

@@ -13,6 +13,7 @@ class AuthSettings(Settings):
     name: str = dataclasses.field(default="auth", metadata={"fixed": True})
     auth_port: int = 8101
     health_port: int = 8111
+    metrics_port: int = 8131
     feed_seconds: float = 0.5
     """Pause between two reads of the authoriser's feed."""
     service_accounts: Path | None = None

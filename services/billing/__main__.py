@@ -10,9 +10,10 @@ from services.billing.prices import api as prices
 from services.billing.prices.shelf import Shelf
 from services.billing.wallets import api as wallets
 from services.billing.wallets import store
+from services.billing.wallets.census import Census
 from services.billing.wallets.expiry import ExpirySweep
 from services.billing.wallets.ledger import Ledger
-from services.runtime import channels, profile, server, telemetry
+from services.runtime import channels, metrics, profile, server, telemetry
 from services.runtime.caller import Verifier
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.config import from_env
@@ -59,7 +60,11 @@ async def serve(settings: BillingSettings) -> None:
         settings,
         rooms(database, shelf, ledger, clock),
         verifier=Verifier(clients.Tokens(auth).caller_keys, "billing", clock),
-        parts=[runner, ExpirySweep(database, ledger, clock, settings.lot_sweep_seconds)],
+        parts=[
+            runner,
+            ExpirySweep(database, ledger, clock, settings.lot_sweep_seconds),
+            Census(database, clock, settings.ledger_check_seconds),
+        ],
         checks={"database": database.ping},
         on_stop=[auth.close, privacy.close, database.close],
         embedded=embedded(rules),
@@ -93,6 +98,7 @@ def main(arguments: list[str]) -> int:
         return 2
     settings = from_env(BillingSettings)
     telemetry.configure("billing", settings.log_level)
+    metrics.configure("billing", settings.otlp_endpoint)
     if command == "migrate":
         asyncio.run(migrate(settings.owner_database_url, "billing"))
     elif command == "serve":

@@ -20,10 +20,10 @@ from services.generation.videos import api as videos
 from services.generation.videos.admission import Admission
 from services.generation.videos.message import Writer
 from services.generation.videos.watch import Feed
-from services.runtime import channels, profile, server, telemetry
+from services.runtime import channels, metrics, profile, server, telemetry
 from services.runtime.caller import Verifier
 from services.runtime.clock import SystemClock
-from services.runtime.config import from_env
+from services.runtime.config import Settings, from_env
 from services.runtime.database import Database, migrate
 from services.runtime.profile import Profile
 from services.runtime.server import Room
@@ -95,12 +95,17 @@ async def media(settings: MediaSettings) -> None:
     )
 
 
+def _watched(settings: Settings) -> None:
+    telemetry.configure(settings.name, settings.log_level)
+    metrics.configure(settings.name, settings.otlp_endpoint)
+
+
 def _work() -> None:
     """Run the worker, whose Triton client the other processes need not load."""
     from services.generation.worker import config, main  # noqa: PLC0415
 
     settings = from_env(config.WorkerSettings)
-    telemetry.configure(settings.name, settings.log_level)
+    _watched(settings)
     asyncio.run(main.work(settings))
 
 
@@ -108,11 +113,11 @@ def main(arguments: list[str]) -> int:
     """Run the command that is named; ends with 2 for another."""
     if arguments == ["serve"]:
         own = from_env(GenerationSettings)
-        telemetry.configure(own.name, own.log_level)
+        _watched(own)
         asyncio.run(serve(own))
     elif arguments == ["media"]:
         settings = from_env(MediaSettings)
-        telemetry.configure(settings.name, settings.log_level)
+        _watched(settings)
         asyncio.run(media(settings))
     elif arguments == ["work"]:
         _work()

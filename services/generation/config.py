@@ -13,6 +13,7 @@ class GenerationSettings(Settings):
     name: str = dataclasses.field(default="generation", metadata={"fixed": True})
     generation_port: int = 8103
     health_port: int = 8113
+    metrics_port: int = 8133
     admit_cleanup_seconds: float = 60.0
     """How long an order may stay between its first and its second transaction; then it is undone."""
     generate_attempts: int = 3
@@ -28,6 +29,7 @@ class MediaSettings(Settings):
     name: str = dataclasses.field(default="media", metadata={"fixed": True})
     media_port: int = 8105
     health_port: int = 8115
+    metrics_port: int = 8135
     upload_seconds: float = 55.0
     """An upload that is not whole by then is given up; the edge waits 60 s."""
     stall_seconds: float = 20.0

@@ -13,6 +13,7 @@ class PrivacySettings(Settings):
     name: str = dataclasses.field(default="privacy", metadata={"fixed": True})
     privacy_port: int = 8104
     health_port: int = 8114
+    metrics_port: int = 8134
     policy_texts: Path = Path(__file__).parent / "policies" / "texts"
     """Folder of the first published texts, `<kind>/<version, 4 digits>.<language>.md`; a deployer sets his own."""
     acceptance_wait_seconds: float = 2.0

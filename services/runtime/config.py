@@ -37,6 +37,10 @@ class Settings:
     tls_key: Path | None = None
     bind: str = "127.0.0.1"
     health_port: int = 0
+    metrics_port: int = 0
+    """Where Prometheus reads, on plain HTTP; 0: nowhere."""
+    otlp_endpoint: str = ""
+    """Where traces and metrics are sent by OTLP over gRPC, such as http://127.0.0.1:4317; empty: nowhere."""
     secrets: Path = Path(".filmgate/secrets")
     keys: Path = Path(".filmgate-keys")
     objects: str = ".filmgate/objects"

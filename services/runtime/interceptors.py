@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 
-from services.runtime import caller, errors, fields, ids, telemetry
+from services.runtime import caller, errors, fields, ids, metrics, telemetry
 from services.runtime.caller import Call, Policy, Verifier
 
 DEFAULT_SECONDS = 10.0
@@ -171,7 +171,9 @@ def _record(call: Call, code: grpc.StatusCode, seconds: float) -> None:
         peer=call.peer,
         milliseconds=round(seconds * 1000, 1),
     )
-    telemetry.count("calls", seconds, method=call.method, code=code.name)
+    metrics.observe("filmgate_request_duration_seconds", seconds, method=call.method, code=code.name)
+    if call.reason:
+        metrics.count("filmgate_request_errors_total", method=call.method, reason=call.reason)
 
 
 def _admitted(request: Any, context: Any) -> Any:

@@ -3,8 +3,8 @@
 import asyncio
 import dataclasses
 import ipaddress
-import itertools
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
-from services.runtime import channels, telemetry
+from services.runtime import channels, metrics, telemetry
 from services.runtime.caller import STAFF, Policy, Verifier
 from services.runtime.config import Settings
 from services.runtime.interceptors import Interceptors
@@ -26,7 +26,6 @@ LIVE = "live"
 """Name by which a supervisor asks the health port whether the process answers at all."""
 _CHECK_SECONDS = 2.0
 _EVERY_SECONDS = 1.0
-_CHECKS_PER_COUNT = 60
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 log = telemetry.logger(__name__)
@@ -140,17 +139,18 @@ class Health:
         await self._server.start()
 
     async def run(self) -> None:
-        """Check once a second, for ever; once a minute log what was counted."""
-        for number in itertools.count(1):
+        """Check once a second, for ever, and measure how late the loop wakes."""
+        while True:
             await self.check()
-            if number % _CHECKS_PER_COUNT == 0:
-                telemetry.tell_counts()
+            asleep = time.monotonic()
             await asyncio.sleep(_EVERY_SECONDS)
+            metrics.observe("filmgate_process_lag_seconds", max(0.0, time.monotonic() - asleep - _EVERY_SECONDS))
 
     async def check(self) -> bool:
         """Run all checks once and set what is answered; answers whether all held."""
         failed = [name for name, check in self._checks.items() if not await _holds(check)]
         await self._servicer.set("", _NOT_SERVING if failed else _SERVING)
+        metrics.tell("filmgate_process_ready", int(not failed))
         if self._served is not (not failed):
             self._served = not failed
             log.info("health_changed", state="not_serving" if failed else "serving", failed=failed)
@@ -191,7 +191,7 @@ async def serve(
     with RuntimeError, so that its supervisor starts it anew; a `bind` for which `refuse_outside` raises does too.
     """
     refuse_outside(settings, embedded)
-    ended = _end_signal()
+    ended, hide = _end_signal(), _measured(settings)
     ready = {**(checks or {}), **({"caller_keys": verifier.ready} if verifier else {})}
     well = Health(settings.bind, settings.health_port, ready)
     built = build(settings, rooms, verifier) if rooms else None
@@ -211,7 +211,7 @@ async def serve(
     finally:
         await _cancel(watch, stop, *tasks)
         await well.stop()
-        for end in on_stop:
+        for end in (hide, *on_stop):
             await end()
         log.info("stopped")
 
@@ -242,6 +242,14 @@ def refuse_outside(settings: Settings, embedded: Sequence[str]) -> None:
     faults = [*embedded, *(["the self-made CA"] if issuer == EMBEDDED_CA else [])]
     if faults:
         raise RuntimeError(f"with {', '.join(faults)} this process listens on loopback only, not on {settings.bind}")
+
+
+def _measured(settings: Settings) -> Callable[[], Awaitable[object]]:
+    """Show the metrics, and among them until when our certificate holds; answers what ends it."""
+    certificate = x509.load_pem_x509_certificate(settings.tls()[1])
+    metrics.tell("filmgate_certificate_end_seconds", certificate.not_valid_after_utc.timestamp())
+    hide = metrics.serve(settings.bind, settings.metrics_port)
+    return lambda: asyncio.to_thread(hide)
 
 
 async def _drain(built: Server | None, parts: Sequence[Part], grace: float) -> None:

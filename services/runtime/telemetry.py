@@ -1,10 +1,9 @@
-"""Logs as JSON lines, trace ids and counters. Closed by default: a value passes only by a rule that says so.
+"""Logs as JSON lines, and trace ids. Closed by default: a value passes only by a rule that says so.
 
 A value is shown when its key is one of the operational words below, when it comes as `of(Element.X, value)` and the
 element's rule lets it, or when it is a proto message (through `redact`). Everything else is "[hidden]".
 """
 
-import collections
 import datetime
 import hashlib
 import hmac
@@ -180,21 +179,3 @@ def trace_from(traceparent: str) -> tuple[str, str]:
     match = _TRACEPARENT.fullmatch(traceparent)
     trace = match.group(1) if match and match.group(1) != "0" * 32 else os.urandom(16).hex()
     return trace, os.urandom(8).hex()
-
-
-_log = Logger(__name__)
-_counts: dict[tuple[str, tuple[tuple[str, str], ...]], list[float]] = collections.defaultdict(lambda: [0, 0.0])
-
-
-def count(name: str, value: float = 1.0, **labels: str) -> None:
-    """Count an event, with its measure (seconds, bytes); labels are operational words with few values."""
-    cell = _counts[name, tuple(sorted(labels.items()))]
-    cell[0] += 1
-    cell[1] += value
-
-
-def tell_counts() -> None:
-    """Log what was counted since the last time, one line each: the process calls this every minute."""
-    for (metric, labels), (times, total) in sorted(_counts.items()):
-        _log.info("counted", metric=metric, count=times, total=round(total, 3), **dict(labels))
-    _counts.clear()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tests.support.source import ROOT, SERVICES, Source, below, nouns, sources
 
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
-MOST_RUNTIME_MODULES, MOST_RUNTIME_LINES = 18, 2200
+MOST_RUNTIME_MODULES, MOST_RUNTIME_LINES = 20, 2200
 
 PROCESS = {"__init__", "__main__", "config", "clients", "errors"}
 NOUN = {"__init__", "api", "domain", "store", "tables"}
@@ -36,6 +36,7 @@ EXTRAS = {
     "auth/tokens": {"grants": "service accounts as a file", "keyring": "the signing keys"},
     "billing/prices": {"money": "Money of the contract", "shelf": "the price books as files, in memory"},
     "billing/wallets": {
+        "census": "what the metrics say, counted in the background",
         "expiry": "what lapsed, swept in the background",
         "invariants": "whether the ledger holds",
         "ledger": "everything that moves money, with its journal",

@@ -14,7 +14,7 @@ from services.auth.check.minting import Minting
 from services.auth.keys.domain import digest, is_key
 from services.auth.keys.uses import Uses
 from services.auth.logins.domain import ACCESS_PREFIX, is_token
-from services.runtime import caller
+from services.runtime import caller, metrics
 from services.runtime.caller import SERVICE
 from services.runtime.clock import Clock
 from services.runtime.errors import TOKEN_INVALID, Failure
@@ -72,6 +72,7 @@ class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
             self._count_create(route, principal)
             return answers.passed(self._minting.token(route, principal, request_id))
         except Failure as failure:
+            metrics.count("filmgate_check_refusals_total", reason=failure.kind.reason)
             return answers.refused(failure, request_id)
 
     async def _principal(self, route: Route, header: str) -> Principal:

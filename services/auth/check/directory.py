@@ -43,6 +43,10 @@ class Directory:
         self.policies: Mapping[str, list[Policy]] = {}
         """Policies by kind."""
 
+    def __len__(self) -> int:
+        """Number of API keys and sessions that are known, revoked ones too."""
+        return len(self._principals)
+
     def find(self, digest: bytes) -> tuple[Principal, float] | None:
         """Answer the owner of a secret by its digest, with the secret's end (seconds since 1970)."""
         return self._by_digest.get(digest)

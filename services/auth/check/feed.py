@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from services.auth.check import store
 from services.auth.check.directory import Changes, Directory
-from services.runtime import telemetry
+from services.runtime import metrics, telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.errors import Failure
@@ -79,6 +79,8 @@ class Feed:
 
     async def run(self) -> None:
         """Read for ever; a reading that fails is tried again after the pause."""
+        metrics.watch("filmgate_feed_age_seconds", lambda: [(self.age, {})])
+        metrics.watch("filmgate_credentials_known", lambda: [(len(self._directory), {})])
         while True:
             well = await self.catch_up(patient=True)
             if well != self._well:

@@ -11,7 +11,7 @@ from services.billing.wallets import domain, store
 from services.billing.wallets.domain import Moment, Order, Terms
 from services.billing.wallets.ledger import Ledger
 from services.billing.wallets.tables import Lot, Wallet
-from services.runtime import caller, ids, pages, telemetry
+from services.runtime import caller, ids, metrics, pages, telemetry
 from services.runtime import errors as common
 from services.runtime.caller import CALLER, SERVICE
 from services.runtime.clock import Clock
@@ -79,6 +79,7 @@ class Wallets:
             if row is None and refusal:
                 raise refusal
             domain.check_same(store.terms_of(row), terms)
+        _count(row, "create_time", now)
         return _hold(row)
 
     async def Capture(self, request: wallets_pb2.CaptureRequest, _: Any) -> wallets_pb2.Hold:
@@ -91,8 +92,11 @@ class Wallets:
 
     async def _end(self, video: str, outcome: str | None) -> wallets_pb2.Hold:
         _check_id("video", "vid", video)
+        now = self._clock.now()
         async with self._database.transaction() as session:
-            return _hold(await self._ledger.end(session, video, outcome, self._clock.now()))
+            row = await self._ledger.end(session, video, outcome, now)
+        _count(row, "end_time", now)
+        return _hold(row)
 
     async def ListHolds(self, request: wallets_pb2.ListHoldsRequest, _: Any) -> wallets_pb2.ListHoldsResponse:
         """List open holds, oldest first; one that should long have ended raises an alarm, and is not ended."""
@@ -103,8 +107,13 @@ class Wallets:
         for row in shown:
             if row.expire_time <= now:
                 log.error("hold_overdue", video=telemetry.of(Element.RESOURCE_ID, row.video))
-                telemetry.count("holds_overdue")
         return wallets_pb2.ListHoldsResponse(holds=[_hold(row) for row in shown], next_page_token=token)
+
+
+def _count(row: Any, changed: str, now: Moment) -> None:
+    """Count a hold that was made or ended at this moment, and not one that the call found so."""
+    if getattr(row, changed) == now:
+        metrics.count("filmgate_holds_total", outcome=row.state.lower())
 
 
 def _terms(request: wallets_pb2.AuthorizeRequest) -> Terms:

@@ -6,7 +6,7 @@ import datetime
 from filmgate.privacy.v1.elements_pb2 import Element
 from services.billing.wallets import store
 from services.billing.wallets.ledger import Ledger
-from services.runtime import jobs, subject, telemetry
+from services.runtime import jobs, metrics, subject, telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 
@@ -58,7 +58,7 @@ class ExpirySweep:
                     log.fault("wallet_not_swept", fault)
                     left = True
             if left or len(organizations) < _BATCH:
-                telemetry.count("lots_lapsed", lapsed)
+                metrics.count("filmgate_lots_lapsed_total", lapsed)
                 return lapsed
 
     async def forget_jobs(self) -> int:

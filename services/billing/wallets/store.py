@@ -274,6 +274,14 @@ async def open_holds(session: AsyncSession, page: Page) -> list[Any]:
     return list((await session.execute(query)).all())
 
 
+async def figures(session: AsyncSession, now: Moment) -> tuple[int, int, int]:
+    """Answer how many holds are open, how many of them are past their time, and how many wallets are parked."""
+    holds = sa.select(sa.func.count(), sa.func.count().filter(_HOLDS.expire_time <= now)).where(_HOLDS.state == "HELD")
+    opened, overdue = (await session.execute(holds)).one()
+    parked = await session.scalar(sa.select(sa.func.count()).where(Wallet.park_time.is_not(None)))
+    return opened, overdue, parked or 0
+
+
 async def wallets_with_ended_lots(session: AsyncSession, now: Moment, most: int) -> list[str]:
     """Answer organisations that have something left in a lot past its date."""
     query = sa.select(Lot.organization).where(Lot.available > 0, Lot.expire_time <= now).distinct().limit(most)

@@ -16,7 +16,7 @@ from services.generation.media import bodies, refusals
 from services.generation.media.downloads import Downloads
 from services.generation.media.reference import Reference
 from services.generation.media.uploads import Uploads
-from services.runtime import caller, ids, telemetry
+from services.runtime import caller, ids, metrics, telemetry
 from services.runtime.caller import CALLER, Call, Caller, Policy, Verifier
 from services.runtime.errors import INTERNAL, NOT_FOUND, TOKEN_INVALID, Failure
 
@@ -71,11 +71,12 @@ class Media:
                 return response
             finally:
                 status = response.status if response is not None else 499
-                milliseconds = round((time.perf_counter() - started) * 1000, 1)
+                seconds = time.perf_counter() - started
+                milliseconds = round(seconds * 1000, 1)
                 log.info(
                     "call", method=name, status=status, reason=call.reason, peer=call.peer, milliseconds=milliseconds
                 )
-                telemetry.count("calls", milliseconds / 1000, method=name, code=str(status))
+                _count(call, status, seconds)
                 caller.leave(current)
 
         return serve
@@ -132,6 +133,12 @@ class Media:
             raise TOKEN_INVALID()
         call.token, call.caller = tokens[0], await self._verifier.verify(tokens[0])
         _check(policy, call.peer, call.caller)
+
+
+def _count(call: Call, status: int, seconds: float) -> None:
+    metrics.observe("filmgate_request_duration_seconds", seconds, method=call.method, code=str(status))
+    if call.reason:
+        metrics.count("filmgate_request_errors_total", method=call.method, reason=call.reason)
 
 
 def _check(policy: Policy, peer: str, who: Caller) -> None:

@@ -11,6 +11,7 @@ class WorkerSettings(Settings):
 
     name: str = dataclasses.field(default="worker", metadata={"fixed": True})
     health_port: int = 8116
+    metrics_port: int = 8136
     models: str = "animatic"
     """Comma-separated names: what this worker's Triton loads, and what the worker serves, reports and restores."""
     run_seconds: float = 1200.0

@@ -88,7 +88,7 @@ async def test_the_process_migrates_serves_and_ends(postgres, tmp_path):
     owner, service = postgres.urls("auth")
     assert await (await start("migrate", tmp_path, owner_database_url=owner)).wait() == 0
     port, health = free_port(), free_port()
-    process = await start("serve", tmp_path, database_url=service, auth_port=port, health_port=health)
+    process = await start("serve", tmp_path, database_url=service, auth_port=port, health_port=health, metrics_port=0)
     try:
         await until_serving(health)
         credentials = grpc.ssl_channel_credentials(*(tls.files("billing")[index] for index in (0, 2, 1)))

@@ -63,7 +63,7 @@ async def test_the_process_migrates_serves_and_ends(postgres, auth):
     assert await ended(await start("migrate", owner_database_url=owner)) == (0, "")
     port, health = free_port(), free_port()
     process = await start(
-        "serve", database_url=service, home=tls.home(), billing_port=port, health_port=health,
+        "serve", database_url=service, home=tls.home(), billing_port=port, health_port=health, metrics_port=0,
         auth_address=auth.address,
     )  # fmt: skip
     await until_serving(health)

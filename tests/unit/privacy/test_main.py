@@ -57,6 +57,7 @@ async def test_the_process_migrates_serves_tells_auth_and_ends(postgres, auth):
         home=tls.home(),
         privacy_port=free_port(),
         health_port=port,
+        metrics_port=0,
         auth_address=auth.address,
     )
     try:

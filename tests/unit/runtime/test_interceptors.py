@@ -12,8 +12,9 @@ import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from services.runtime import caller, errors, ids, telemetry
+from services.runtime import caller, errors, ids
 from tests.support import rpc, toy
+from tests.support.figures import figure
 
 KINDS = ("Make", "Watch", "Collect", "Talk")
 
@@ -320,15 +321,15 @@ async def test_a_cancelled_stream_ends_the_method() -> None:
         await asyncio.gather(reading, return_exceptions=True)
 
 
-async def test_calls_are_counted(served: rpc.Served, caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("filmgate").setLevel(logging.INFO)
-    telemetry.tell_counts()
+async def test_calls_are_counted_by_code_and_refusals_by_reason(served: rpc.Served) -> None:
+    method = "/filmgate.toy.v1.Toys/Look"
+    made = ("filmgate_request_duration_seconds_count", {"method": method, "code": "OK"})
+    refused = ("filmgate_request_errors_total", {"method": method, "reason": "FIELD_REQUIRED"})
+    before = [figure(*made), figure(*refused)]
     await call(served, "Look", good())
-    caplog.clear()
-    telemetry.tell_counts()
-    told = [json.loads(record.getMessage()) for record in caplog.records]
-    counted = [line for line in told if line["event"] == "counted" and line["method"].endswith("/Look")]
-    assert [(line["metric"], line["count"], line["code"]) for line in counted] == [("calls", 1, "OK")]
+    async with rpc.refused(grpc.StatusCode.INVALID_ARGUMENT):
+        await call(served, "Look", toy.pb2.MakeRequest())
+    assert [figure(*made) - before[0], figure(*refused) - before[1]] == [1, 1]
 
 
 async def test_nothing_is_current_outside_of_a_call() -> None:

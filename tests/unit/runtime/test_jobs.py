@@ -302,22 +302,27 @@ async def test_wait_ends_with_the_job_or_the_time(database: Database, clock: Fak
     assert not await jobs.wait(database, "unknown", 10)
 
 
-async def test_the_oldest_age_counts_from_when_a_job_could_run(database: Database, clock: FakeClock) -> None:
-    async def age() -> float:
+async def test_the_census_counts_what_waits_runs_and_was_given_up(database: Database, clock: FakeClock) -> None:
+    async def count() -> jobs.Census:
         async with database.transaction() as session:
-            return await jobs.oldest_age(session, "film")
+            return (await jobs.census(session, ["film", "other"]))["film"]
 
-    assert await age() == 0
+    assert await count() == jobs.Census()
     await put(database, "later", run_at=datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1))
-    assert await age() == 0
+    assert await count() == jobs.Census()
     await put(database, "k")
     async with database.transaction() as session:
         await session.execute(
             sa.update(JobRow).where(JobRow.key == "k").values(create_time=START - datetime.timedelta(days=900))
         )
-    assert await age() > 86400 * 800
-    await end(database, await took(database, clock))
-    assert await age() == 0
+    waiting = await count()
+    assert waiting.queued == 1
+    assert waiting.age > 86400 * 800
+    job = await took(database, clock)
+    assert await count() == jobs.Census(running=1)
+    async with database.transaction() as session:
+        await jobs.bury(session, job)
+    assert await count() == jobs.Census(dead=1)
 
 
 async def test_the_sweep_removes_what_ended_but_not_the_dead(database: Database, clock: FakeClock) -> None:

@@ -366,11 +366,11 @@ async def test_a_job_that_waits_too_long_is_told(
     await put(database, "k")
     worker = runner(database, clock, nothing)
     with caplog.at_level("WARNING", "filmgate"):
-        await worker._tell_ages()
+        await worker.count()
         assert "jobs_old" not in caplog.text
         async with database.transaction() as session:
             await session.execute(sa.text("UPDATE jobs SET create_time = now() - interval '5 minutes'"))
-        await worker._tell_ages()
+        await worker.count()
     assert "jobs_old" in caplog.text
 
 

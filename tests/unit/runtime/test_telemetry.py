@@ -138,15 +138,3 @@ def test_a_malformed_trace_begins_anew(text: str) -> None:
 def test_a_trace_is_kept_and_the_span_is_new() -> None:
     assert telemetry.trace_from(f"00-{'a' * 32}-{'b' * 16}-01")[0] == "a" * 32
     assert telemetry.trace_from(f"00-{'a' * 32}-{'b' * 16}-01")[1] != "b" * 16
-
-
-def test_counts_add_up_by_label_and_begin_anew_once_told(lines: Lines) -> None:
-    telemetry.tell_counts()
-    before = len(lines())
-    telemetry.count("toys", 2.0)
-    telemetry.count("toys", 3.0)
-    telemetry.count("toys", 1.0, kind="film")
-    telemetry.tell_counts()
-    telemetry.tell_counts()
-    told = [(line["metric"], line.get("kind"), line["count"], line["total"]) for line in lines()[before:]]
-    assert told == [("toys", None, 2, 5.0), ("toys", "film", 1, 1.0)]

@@ -59,7 +59,7 @@ def test_the_environment_names_the_settings():
 async def test_the_process_makes_a_video_and_ends_when_it_is_told(studio, triton_server, tmp_path):
     url = studio.database.engine.url.render_as_string(hide_password=False)
     settings = rpc.settings(
-        "worker", WorkerSettings, health_port=0, database_url=url, objects=str(tmp_path / "objects"),
+        "worker", WorkerSettings, health_port=0, metrics_port=0, database_url=url, objects=str(tmp_path / "objects"),
         triton_address=triton_server.address, billing_address="127.0.0.1:9",
     )  # fmt: skip
     studio.clock.advance((main.SystemClock().now() - studio.clock.now()).total_seconds())
