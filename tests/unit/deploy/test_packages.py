@@ -30,5 +30,7 @@ def test_the_command_names_every_package_once():
 
 def test_other_platforms_are_told_in_a_sentence():
     assert packages.platform_fault("Linux", "x86_64", (3, 11)) is None
+    assert packages.platform_fault("Linux", "x86_64", (3, 13)) is None
+    assert "3.12" in packages.platform_fault("Linux", "x86_64", (3, 12))
     assert "Darwin arm64" in packages.platform_fault("Darwin", "arm64", (3, 12))
     assert "3.9" in packages.platform_fault("Linux", "x86_64", (3, 9))
