@@ -2,22 +2,27 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.runtime import caller, errors, jobs, metrics, telemetry
+from services.runtime import caller, errors, jobs, telemetry
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.database import Database
 from services.runtime.jobs import Job
 
 POLL_SECONDS = 0.2
+RING_SECONDS = 0.02
+CHANNEL = "filmgate_jobs"
 PAUSE_SECONDS = 1.0
 SHORTEST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 60.0
-_CENSUS_SECONDS, _OLD_SECONDS = 15.0, 60.0
+_BEATS_PER_AGE, _OLD_SECONDS = 6, 60.0
 Handler = Callable[[Job], Awaitable[object]]
 Buried = Callable[[AsyncSession, Job], Awaitable[object]]
 Ready = Callable[[], Awaitable[bool]]
@@ -25,7 +30,8 @@ log = telemetry.logger(__name__)
 
 
 class Runner:
-    """Runs handlers (by kind) for jobs of a database, at most `concurrency` at once.
+    """Runs handlers (by kind) for jobs of a database, at most `concurrency` at once, and as many again that have left
+    their slots (`Job.leave_slot`) since all that is left of them needs no scarce thing.
 
     A handler that returns has done its job; one that raises Later is tried again without blame; another exception is
     tried again with growing pauses until `max_attempts`. Then the job is DEAD, and `buried[kind](session, job)` runs in
@@ -53,7 +59,7 @@ class Runner:
         self._clock = clock or SystemClock()
         self._name = name
         self._lease, self._beat = lease_seconds, beat_seconds
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots, self._most = asyncio.Semaphore(concurrency), 2 * concurrency
         self._held: dict[str, tuple[Job, asyncio.Task[None]]] = {}
         self._waker = jobs.Waker()
         self._draining = False
@@ -61,7 +67,7 @@ class Runner:
 
     async def run(self) -> None:
         """Work until drained. A database that does not answer is waited for."""
-        beside = [asyncio.create_task(self._beat_for_ever()), asyncio.create_task(self._count_for_ever())]
+        beating = asyncio.create_task(self._beat_for_ever())
         try:
             while not self._draining:
                 try:
@@ -71,7 +77,8 @@ class Runner:
                     await asyncio.sleep(PAUSE_SECONDS)
             await self._until_free()
         finally:
-            for task in [*beside, *(task for _, task in self._held.values())]:
+            beating.cancel()
+            for _, task in list(self._held.values()):
                 task.cancel()
 
     async def drain(self, seconds: float) -> None:
@@ -98,6 +105,7 @@ class Runner:
         await self._slots.acquire()
         job = None
         try:
+            await self._until_room()
             self._waker.event.clear()
             if not self._draining and (self._ready is None or await self._ready()):
                 job = await self._next(POLL_SECONDS)
@@ -110,11 +118,18 @@ class Runner:
             self._slots.release()
         elif job is not None:
             self._let_go(job.id)
+            job.slot = self._slots
             task = asyncio.create_task(self._hold(job))
             self._held[job.id] = (job, task)
         elif not self._draining:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._waker.event.wait(), POLL_SECONDS)
+
+    async def _until_room(self) -> None:
+        """Wait while too many jobs that have left their slots are not at their end yet."""
+        while len(self._held) >= self._most and not self._draining:
+            tasks = [task for _, task in self._held.values()]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED, timeout=POLL_SECONDS)
 
     def _let_go(self, job_id: str) -> None:
         """Stop the handler of an earlier attempt: a process that was frozen may claim again what it still works on."""
@@ -139,54 +154,48 @@ class Runner:
         finally:
             if job.id in self._held and self._held[job.id][0] is job:
                 self._held.pop(job.id)
-            self._slots.release()
+            job.leave_slot()
 
     async def _work(self, job: Job) -> None:
         """Run one job to an end of some kind; nothing escapes but a cancellation."""
         trace_id, span_id = telemetry.trace_from("")
         current = caller.enter(caller.Call(f"job/{job.kind}", job.id, trace_id, span_id))
-        started, outcome = time.monotonic(), "stopped"
         try:
-            outcome = await self._attempt(job)
+            await self._attempt(job)
         except asyncio.CancelledError:
             if not job.lost.is_set():
                 await asyncio.shield(self._close(job, lambda session: jobs.release(session, job)))
             raise
         finally:
-            seconds = time.monotonic() - started
-            metrics.observe("filmgate_job_duration_seconds", seconds, kind=job.kind, outcome=outcome)
             caller.leave(current)
 
-    async def _attempt(self, job: Job) -> str:
-        """Try once; answers how it went: done, later, retried, dead, or lost with the lease."""
+    async def _attempt(self, job: Job) -> None:
         if job.max_attempts is not None and job.tries > job.max_attempts:
-            return await self._give_up(job)  # its last worker died with it
+            await self._give_up(job)  # its last worker died with it
+            return
         try:
             await self._handlers[job.kind](job)
             if not job.ended:
                 await self._close(job, lambda session: jobs.finish(session, job))
         except jobs.LeaseLost:
             log.warning("lease_lost", kind=job.kind, job=job.id, attempt=job.attempt)
-            return "lost"
         except jobs.Later as later:
             seconds = later.seconds
             await self._close(job, lambda session: jobs.put_off(session, job, seconds, excused=True))
-            return "later"
         except Exception as fault:  # noqa: BLE001  whatever a handler raises is a failed try
-            return await self._blame(job, fault)
-        return "done"
+            await self._blame(job, fault)
 
-    async def _blame(self, job: Job, fault: Exception) -> str:
+    async def _blame(self, job: Job, fault: Exception) -> None:
         reason = fault.kind.reason if isinstance(fault, errors.Failure) else type(fault).__name__
         log.fault("job_failed", fault, kind=job.kind, job=job.id, attempt=job.attempt, reason=reason)
         if job.max_attempts is not None and job.tries >= job.max_attempts:
-            return await self._give_up(job)
+            await self._give_up(job)
+            return
         pause = min(LONGEST_RETRY_SECONDS, SHORTEST_RETRY_SECONDS * 2 ** min(job.tries - 1, 10))
         pause *= 0.8 + 0.4 * random.random()  # noqa: S311  spreads retries, guards nothing
         await self._close(job, lambda session: jobs.put_off(session, job, pause, excused=False, error=reason))
-        return "retried"
 
-    async def _give_up(self, job: Job) -> str:
+    async def _give_up(self, job: Job) -> None:
         """Tell the job's owner in the transaction that makes it DEAD; if that fails it is told again later."""
 
         async def end(session: AsyncSession) -> None:
@@ -196,11 +205,11 @@ class Runner:
 
         if await self._close(job, end):
             log.error("job_dead", kind=job.kind, job=job.id, attempt=job.attempt)
-            return "dead"
-        await self._close(
-            job, lambda session: jobs.put_off(session, job, LONGEST_RETRY_SECONDS, excused=False, error="buried")
-        )
-        return "retried"
+            telemetry.count("jobs_dead", kind=job.kind)
+        else:
+            await self._close(
+                job, lambda session: jobs.put_off(session, job, LONGEST_RETRY_SECONDS, excused=False, error="buried")
+            )
 
     async def _close(self, job: Job, write: Callable[[AsyncSession], Awaitable[None]]) -> bool:
         """Write an end; when that fails the lease runs out and the job comes back. Answers whether it was written."""
@@ -217,31 +226,19 @@ class Runner:
 
     async def _beat_for_ever(self) -> None:
         """Beat for all held jobs in one statement, in a task of its own, so that a busy handler does not stop it."""
-        while True:
+        for number in itertools.count(1):
             await asyncio.sleep(self._beat)
             await self.beat()
+            if number % _BEATS_PER_AGE == 0:
+                await self._tell_ages()
 
-    async def _count_for_ever(self) -> None:
-        while True:
-            await self.count()
-            await asyncio.sleep(_CENSUS_SECONDS)
-
-    async def count(self) -> None:
-        """Measure the queues once. A kind of which a job has waited long is said: an effect that does not arrive must
-        not go unnoticed."""
-        try:
+    async def _tell_ages(self) -> None:
+        """Say for which kinds a job has waited long: an effect that does not arrive must not go unnoticed."""
+        with contextlib.suppress(errors.Failure):
             async with self.database.transaction() as session:
-                found = await jobs.census(session, list(self._handlers))
-        except Exception as fault:  # noqa: BLE001  the next count may reach the database
-            log.warning("jobs_not_counted", error=fault, worker=self._name)
-            return
-        for kind, of in found.items():
-            metrics.tell("filmgate_jobs_queued", of.queued, kind=kind)
-            metrics.tell("filmgate_jobs_running", of.running, kind=kind)
-            metrics.tell("filmgate_jobs_dead", of.dead, kind=kind)
-            metrics.tell("filmgate_jobs_queue_age_seconds", of.age, kind=kind)
-            if of.age > _OLD_SECONDS:
-                log.warning("jobs_old", kind=kind, seconds=round(of.age))
+                for kind in self._handlers:
+                    if (age := await jobs.oldest_age(session, kind)) > _OLD_SECONDS:
+                        log.warning("jobs_old", kind=kind, seconds=round(age))
 
     async def beat(self) -> None:
         """Extend all leases once, and stop the handlers of jobs whose lease is gone or cannot be extended in time."""
@@ -265,3 +262,65 @@ class Runner:
     async def _until_free(self) -> None:
         while tasks := [task for _, task in self._held.values()]:
             await asyncio.wait(tasks)
+
+
+class Bell:
+    """Wakes the runners of other processes when a job was enqueued in this one; without it they look every 200 ms.
+
+    It rings after the commit, in a transaction of its own and at most fifty times a second: a NOTIFY inside a
+    transaction takes a lock that all commits of the server queue for. Both ends are for `server.serve`'s parts.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database, self._waker, self._draining = database, jobs.Waker(), False
+
+    async def run(self) -> None:
+        """Ring until drained. A bell that cannot be rung is not missed: runners look by themselves."""
+        while not self._draining:
+            await self._waker.event.wait()
+            self._waker.event.clear()
+            with contextlib.suppress(errors.Failure):
+                async with self._database.transaction() as session:
+                    await session.execute(sa.text(f"NOTIFY {CHANNEL}"))
+            await asyncio.sleep(RING_SECONDS)
+
+    async def drain(self, seconds: float) -> None:
+        """Stop."""
+        self._draining = True
+        self._waker.wake()
+
+
+class Ear:
+    """Hears the bells of other processes on the same database, and wakes the runners of this one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database, self._draining = database, asyncio.Event()
+
+    async def run(self) -> None:
+        """Listen until drained; a lost connection is made anew."""
+        while not self._draining.is_set():
+            try:
+                await self._listen()
+            except Exception as fault:  # noqa: BLE001  runners look by themselves as long as nobody wakes them
+                log.warning("not_listening", error=fault)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._draining.wait(), PAUSE_SECONDS)
+
+    async def drain(self, seconds: float) -> None:
+        """Stop."""
+        self._draining.set()
+
+    async def _listen(self) -> None:
+        """Listen on a connection of its own until it is lost or the process drains."""
+        async with self._database.engine.connect() as connection:
+            wire: Any = (await connection.get_raw_connection()).driver_connection
+            lost = asyncio.Event()
+            wire.add_termination_listener(lambda _: lost.set())
+            await wire.add_listener(CHANNEL, lambda *_: jobs.wake())
+            ends = [asyncio.create_task(event.wait()) for event in (lost, self._draining)]
+            try:
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for end in ends:
+                    end.cancel()
+                await connection.invalidate()
