@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import obstore
-from obstore.exceptions import NotFoundError
+from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
+
+from services.runtime.errors import PEER_UNAVAILABLE
 
 
 def open_store(place: str, options: str = "") -> ObjectStore:
@@ -35,10 +37,20 @@ def _options(text: str) -> Any:
     return options
 
 
+async def put(objects: ObjectStore, key: str, content: Path | bytes) -> None:
+    """Store an object whole. Raises PEER_UNAVAILABLE when the store is full or away; nothing is stored then."""
+    try:
+        await obstore.put_async(objects, key, content)
+    except (BaseError, OSError) as fault:
+        raise PEER_UNAVAILABLE(service="objects") from fault
+
+
 async def remove(objects: ObjectStore, keys: Sequence[str]) -> None:
-    """Remove objects; one that is not there is removed already."""
+    """Remove objects; one that is not there is removed already. Raises PEER_UNAVAILABLE when the store is away."""
     for key in keys:
         try:
             await obstore.delete_async(objects, key)
         except (NotFoundError, FileNotFoundError):
             continue
+        except (BaseError, OSError) as fault:
+            raise PEER_UNAVAILABLE(service="objects") from fault

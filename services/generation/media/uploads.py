@@ -6,7 +6,6 @@ import weakref
 from pathlib import Path
 
 import grpc
-import obstore
 from aiohttp import web
 from google.protobuf import json_format
 from obstore.store import ObjectStore
@@ -57,8 +56,8 @@ class Uploads:
             await bodies.receive(request, path, begun.limit_bytes, self._settings)
             async with self._decoding:
                 picture = await pictures.decode(path, begun.image, self._settings)
-                await obstore.put_async(self._store, begun.object, path)
-                await obstore.put_async(self._store, domain.frame_object(begun.object), picture.copy)
+                await objects.put(self._store, begun.object, path)
+                await objects.put(self._store, domain.frame_object(begun.object), picture.copy)
                 image = await asyncio.to_thread(_described, path, picture)
             return await self._records.finish(begun.id, image)
         except BaseException:
@@ -73,7 +72,7 @@ class Uploads:
         try:
             await self._records.abandon(begun.id)
             await objects.remove(self._store, domain.objects_of("IMAGE", begun.object))
-        except (grpc.aio.AioRpcError, Failure, OSError) as fault:
+        except (grpc.aio.AioRpcError, Failure) as fault:
             log.warning("upload_not_undone", error=fault)
 
 

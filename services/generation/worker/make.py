@@ -1,5 +1,6 @@
 """The job `generate`: makes one video under a lease, and publishes it by the one conditional UPDATE of Tx 3."""
 
+import asyncio
 import contextlib
 import dataclasses
 from pathlib import Path
@@ -37,6 +38,7 @@ UNAVAILABLE_PAUSE_SECONDS = 0.5
 REVIVE_SECONDS = 60.0
 LABELLING_PERCENT, PUBLISHING_PERCENT = 93, 96
 MOST_CRASHES = 2
+STORE_PAUSES_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 25.0, 30.0, 30.0)
 SUCCEEDED, BROKEN = "SUCCEEDED", "INFRASTRUCTURE_ERROR"
 log = telemetry.logger(__name__)
 
@@ -184,9 +186,9 @@ class Maker:
         """
         async with self.database.transaction() as session:
             staged = await files.stage_output(session, video, self.clock.now())
-        await obstore.put_async(self.objects, staged.object, path)
-        kept = self.clock.now() + files_domain.kept(self.profile.retention.output_days)
         try:
+            await unless(job.cancelled, self._upload(staged.object, path))
+            kept = self.clock.now() + files_domain.kept(self.profile.retention.output_days)
             async with self.database.transaction() as session:
                 if not await files.publish_output(session, staged.id, made, kept):
                     raise OutputSwept(staged.id)
@@ -194,6 +196,20 @@ class Maker:
         except (Ended, LeaseLost, OutputSwept):
             await objects.remove(self.objects, [staged.object])
             raise
+
+    async def _upload(self, key: str, path: Path) -> None:
+        """Store a film. A store that is full or away is waited for, since the film would have to be made again; after
+        two minutes that is done, without blame. Raises Later."""
+        for pause in (*STORE_PAUSES_SECONDS, None):
+            try:
+                await objects.put(self.objects, key, path)
+            except Failure as fault:
+                log.warning("film_not_stored", reason=fault.kind.reason)
+                if pause is None:
+                    raise Later(STORE_PAUSES_SECONDS[-1]) from fault
+                await asyncio.sleep(pause)
+            else:
+                return
 
     async def _fail(self, job: Job, video: VideoRow, error: Failure) -> None:
         async with self.database.transaction() as session:

@@ -308,6 +308,18 @@ async def test_a_record_that_cannot_be_finished_leaves_no_bytes(gate, edge):
     assert (await gate.left())[1] == []
 
 
+async def test_a_store_that_takes_nothing_is_told_and_the_same_picture_is_taken_later(gate, edge):
+    folder = gate.house.folder / "objects"
+    folder.rename(gate.house.folder / "aside")
+    folder.touch()  # so that nothing can be stored there
+    answer = await post(edge, picture())
+    assert (answer.status_code, reason(answer)) == (503, "PEER_UNAVAILABLE")
+    folder.unlink()
+    (gate.house.folder / "aside").rename(folder)
+    assert await gate.left() == (0, [])
+    assert (await post(edge, picture())).status_code == 200
+
+
 async def test_an_uploaded_picture_makes_a_video(gate, edge):
     file = (await post(edge, picture("JPEG", 1080, 1920))).json()
     video = await gate.house.create(image=file["id"])

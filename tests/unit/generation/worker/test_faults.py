@@ -217,3 +217,41 @@ async def test_a_run_that_takes_too_long_is_given_up_and_counts(studio):
     await worker.run_due()
     found = await job(studio, video_id)
     assert (found.state, found.attempt, found.excused, found.error) == ("WAITING", 1, 0, "RunTimedOut")
+
+
+async def test_a_store_that_is_away_is_waited_for_and_the_film_is_not_made_again(studio, tmp_path):
+    folder, aside = tmp_path / "objects", tmp_path / "aside"
+    folder.rename(aside)
+    folder.touch()  # so that nothing can be stored there
+    video_id = await studio.order()
+    working = asyncio.create_task(studio.runner().run_due())
+    await until(lambda: _stage(studio, video_id, "PUBLISHING"))
+    assert not working.done()
+    folder.unlink()
+    aside.rename(folder)
+    await working
+    assert await ended(studio, video_id) == ("SUCCEEDED", "SUCCEEDED", None)
+    assert (await job(studio, video_id)).attempt == 1
+
+
+async def test_who_cancels_does_not_wait_for_the_store(studio, tmp_path):
+    (tmp_path / "objects").rename(tmp_path / "aside")
+    (tmp_path / "objects").touch()
+    video_id = await studio.order()
+    worker = studio.runner(lease_seconds=3600)
+    working = asyncio.create_task(worker.run())
+    await until(lambda: _stage(studio, video_id, "PUBLISHING"))
+    await studio.cancel(video_id)
+    await worker.beat()
+    await until(lambda: _is_free(worker))
+    await worker.drain(0)
+    await asyncio.gather(working, return_exceptions=True)
+    assert [file.state for file in await studio.outputs(video_id)] == ["STAGING"]
+
+
+async def _stage(studio: Studio, video_id: str, stage: str) -> bool:
+    return (await studio.video(video_id)).stage == stage
+
+
+async def _is_free(worker: Runner) -> bool:
+    return not worker._held
