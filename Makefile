@@ -5,6 +5,7 @@
 PYTHON      ?= /usr/bin/python3
 VENV        ?= .venv
 TRITON_VENV ?= .venv-triton
+WAN_VENV    ?= .venv-wan
 PY          := $(VENV)/bin/python
 UV          := $(VENV)/bin/uv pip
 
@@ -15,12 +16,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 export PIP_ROOT_USER_ACTION ?= ignore
 
 TRITON_LOCK := services/generation/triton/requirements.lock
+WAN         := services/generation/triton/wan
 PROTOS      := $(shell find protos -name '*.proto' 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup protos lock packages packages-tests packages-bench bench demo up down status logs clean \
-        test test-unit test-integration test-e2e test-faults lint fmt promises
+.PHONY: help setup setup-wan protos lock packages packages-tests packages-bench bench demo up down status logs clean \
+        test test-unit test-integration test-e2e test-faults test-wan lint fmt promises
 
 ##@ Start here
 help: ## List every target
@@ -49,6 +51,8 @@ clean: ## Remove what runs have left: data, keys, generated code (environments s
 ##@ Build
 setup: packages $(VENV)/.ok $(TRITON_VENV)/.ok ## Make the Python environments from the lock files
 
+setup-wan: setup $(WAN_VENV)/.ok ## Make the environment of the models that need torch [TORCH=full]
+
 protos: gen/.stamp ## Generate stubs, descriptors and Envoy's routes into gen/
 
 lock: $(VENV)/.ok ## Resolve the dependencies anew and write the lock files
@@ -56,11 +60,13 @@ lock: $(VENV)/.ok ## Resolve the dependencies anew and write the lock files
 	  --upgrade --extra test pyproject.toml -o requirements.lock
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --upgrade --no-deps services/generation/triton/requirements.in -o $(TRITON_LOCK)
+	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --upgrade --override $(WAN)/without_torch.txt $(WAN)/requirements.in -o $(WAN)/requirements.lock
 
 ##@ Check
 # Two at a time, a file in one process. In tests/faults most of the time is waiting for leases to run out.
 test: packages-tests setup protos lint ## Run everything: lint, then all tests
-	$(PY) -m pytest -q -n 2 --dist loadfile tests --ignore tests/e2e --ignore tests/faults
+	$(PY) -m pytest -q -n 2 --dist loadfile tests --ignore tests/e2e --ignore tests/faults --ignore tests/wan
 	$(PY) -m pytest -q -n 2 --dist loadfile tests/e2e
 	$(PY) -m pytest -q -n 2 tests/faults
 
@@ -75,6 +81,9 @@ test-e2e: packages-tests setup protos ## Run the tests through Envoy
 
 test-faults: setup protos ## Run the tests that kill and freeze processes
 	$(PY) -m pytest -q -n 2 tests/faults
+
+test-wan: setup protos setup-wan ## Run the pipeline model on tiny weights (installs torch)
+	$(PY) -m pytest -q tests/wan
 
 lint: $(VENV)/.ok gen/.stamp ## Check the style and types of Python and the contracts
 	$(VENV)/bin/ruff check .
@@ -113,6 +122,13 @@ $(VENV)/.ok: requirements.lock | packages
 $(TRITON_VENV)/.ok: $(TRITON_LOCK) $(VENV)/.ok | packages
 	test -x $(TRITON_VENV)/bin/python || $(PYTHON) -m venv --without-pip $(TRITON_VENV)
 	$(UV) sync -q --python $(TRITON_VENV)/bin/python --require-hashes $(TRITON_LOCK)
+	touch $@
+
+$(WAN_VENV)/.ok: $(TRITON_LOCK) $(WAN)/requirements.lock deploy/local/torch.py $(VENV)/.ok | packages
+	test -x $(WAN_VENV)/bin/python || $(PYTHON) -m venv $(WAN_VENV)
+	$(UV) install -q --no-deps --python $(WAN_VENV)/bin/python --require-hashes \
+	  -r $(TRITON_LOCK) -r $(WAN)/requirements.lock
+	$(PY) -m deploy.local.torch $(WAN_VENV) $(TORCH)
 	touch $@
 
 # The scopes in the OpenAPI document come from the tables POLICY of the services.

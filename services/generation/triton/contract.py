@@ -21,6 +21,8 @@ MOST_PIXELS = 1920 * 1088
 SECONDS = (0.5, 60.0)
 FRAME_RATES = (8, 60)
 SEEDS = (0, 2**63 - 1)
+STEPS = (1, 200)
+GUIDANCE_SCALES = (0.0, 30.0)
 
 
 class ModelUnfit(Exception):
@@ -60,7 +62,10 @@ class JobRefused(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """One video to make, every parameter resolved. Sizes in pixels, even; `video` is its id, for logs only."""
+    """One video to make, every parameter resolved. Sizes in pixels, even; `video` is its id, for logs only.
+
+    `steps` and `guidance_scale` None: the model's own. A model that does not denoise has no use for them.
+    """
 
     video: str
     prompt: str
@@ -72,6 +77,8 @@ class Job:
     label: Label
     negative_prompt: str = ""
     camera_control: Control = field(default_factory=Control)
+    steps: int | None = None
+    guidance_scale: float | None = None
     contract_version: int = VERSION
 
     @property
@@ -81,7 +88,8 @@ class Job:
 
     def to_bytes(self) -> bytes:
         """As the UTF-8 JSON of the input JOB."""
-        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False).encode()
+        told = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,8 @@ def _job(job: "_Fields") -> Job:
         camera_control=Control(
             **{axis: camera.number(axis, -LIMIT, LIMIT, default=0.0) for axis in ("horizontal", "vertical", "zoom")}
         ),
+        steps=job.whole("steps", *STEPS) if job.has("steps") else None,
+        guidance_scale=job.number("guidance_scale", *GUIDANCE_SCALES) if job.has("guidance_scale") else None,
         contract_version=job.whole("contract_version", VERSION, VERSION),
     )
     for fields in (job, label, camera):
@@ -167,6 +177,9 @@ class _Fields:
     def __init__(self, told: dict[str, Any], path: str) -> None:
         self._told, self._path = told, path
         self._known: set[str] = set()
+
+    def has(self, name: str) -> bool:
+        return self._get(name, None) is not None
 
     def text(self, name: str, longest: int, default: str | None = None) -> str:
         value = self._get(name, default)
