@@ -66,6 +66,7 @@ EXTRAS = {
 ENVIRON = {
     "services/runtime/config.py": "the one home",
     "deploy/local/config.py": "hands the environment on to the processes it starts",
+    "services/generation/triton/wan/weights.py": "inside Triton there is no services.runtime; it names the mounted folder",
 }
 """Who may touch the environment, and why."""
 
@@ -144,7 +145,7 @@ def _allowed(source: Source) -> tuple[str, ...]:
         return ("services.runtime", ELEMENTS)
     if rest[0] == "migrations":
         return ("services.runtime", own, ELEMENTS)
-    if rest[0] == "film" or source.path.endswith("/model.py"):
+    if rest[0] in ("film", "triton"):
         return (f"{own}.film", f"{own}.triton")  # they run inside Triton, whose environment has nothing else of ours
     role = rest[-1] or rest[0] if rest[0] in nouns(service) | PROCESS else "room"
     return {
