@@ -22,7 +22,7 @@ PROTOS      := $(shell find protos -name '*.proto' 2>/dev/null)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-wan protos lock packages packages-tests packages-bench bench demo up down status logs clean \
-        test test-unit test-integration test-e2e test-faults test-wan lint fmt promises
+        test test-unit test-integration test-e2e test-faults chaos test-wan lint fmt promises
 
 ##@ Start here
 help: ## List every target
@@ -68,7 +68,8 @@ lock: $(VENV)/.ok ## Resolve the dependencies anew and write the lock files
 test: packages-tests setup protos lint ## Run everything: lint, then all tests
 	$(PY) -m pytest -q -n 2 --dist loadfile tests --ignore tests/e2e --ignore tests/faults --ignore tests/wan
 	$(PY) -m pytest -q -n 2 --dist loadfile tests/e2e
-	$(PY) -m pytest -q -n 2 tests/faults
+	$(PY) -m pytest -q -n 2 tests/faults --ignore tests/faults/test_chaos.py
+	$(PY) -m pytest -q -n 2 tests/faults/test_chaos.py
 
 test-unit: setup protos ## Run the tests of single rooms
 	$(PY) -m pytest -q -n 2 --dist loadfile tests/unit
@@ -80,7 +81,11 @@ test-e2e: packages-tests setup protos ## Run the tests through Envoy
 	$(PY) -m pytest -q -n 2 --dist loadfile tests/e2e
 
 test-faults: setup protos ## Run the tests that kill and freeze processes
-	$(PY) -m pytest -q -n 2 tests/faults
+	$(PY) -m pytest -q -n 2 tests/faults --ignore tests/faults/test_chaos.py
+	$(PY) -m pytest -q -n 2 tests/faults/test_chaos.py
+
+chaos: setup protos ## Harm parts at random under load [ROUNDS=30 SEED=n KIND=kill-worker]
+	@$(PY) -m tests.faults.chaos --rounds $(or $(ROUNDS),30) $(if $(SEED),--seed $(SEED)) $(if $(KIND),--kinds $(KIND))
 
 test-wan: setup protos setup-wan ## Run the pipeline model on tiny weights (installs torch)
 	$(PY) -m pytest -q tests/wan
