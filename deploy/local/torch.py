@@ -1,7 +1,7 @@
 """Gives an environment a torch that can be imported: `python -m deploy.local.torch .venv-wan [full]`.
 
 No lock can name torch's build: a machine without a GPU wants the one for the CPU, which pip finds where its settings
-say (PIP_FIND_LINKS, PIP_INDEX_URL), and elsewhere pip takes the one for CUDA, whose libraries are gigabytes of packages.
+say (PIP_FIND_LINKS, PIP_INDEX_URL), and elsewhere pip takes the one for CUDA, whose libraries are gigabytes.
 So it is installed alone first; `full` lets it bring what it names.
 """
 

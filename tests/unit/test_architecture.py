@@ -66,7 +66,7 @@ EXTRAS = {
 ENVIRON = {
     "services/runtime/config.py": "the one home",
     "deploy/local/config.py": "hands the environment on to the processes it starts",
-    "services/generation/triton/wan/weights.py": "inside Triton there is no services.runtime; it names the mounted folder",
+    "services/generation/triton/wan/weights.py": "inside Triton is no services.runtime; names the mounted folder",
 }
 """Who may touch the environment, and why."""
 
