@@ -11,7 +11,7 @@ import datetime
 import json
 import time
 import weakref
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -341,12 +341,32 @@ async def wait(database: Database, key: str, seconds: float) -> bool:
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def oldest_age(session: AsyncSession, kind: str) -> float:
-    """Answer for how many seconds the oldest job of a kind that has not ended could have run; 0 when there is none."""
-    born = sa.func.greatest(JobRow.create_time, JobRow.run_at)
-    age = sa.func.extract("epoch", sa.func.now() - sa.func.min(born))
-    found = (await session.execute(sa.select(age).where(JobRow.kind == kind, JobRow.end_time.is_(None)))).scalar()
-    return max(0.0, float(found or 0))
+class Census(NamedTuple):
+    """How many jobs of a kind wait though they could run, are leased, were given up; and for how long the oldest that
+    does not run could have run, in seconds."""
+
+    queued: int = 0
+    running: int = 0
+    dead: int = 0
+    age: float = 0.0
+
+
+_CENSUS = sa.text("""
+SELECT kind, count(*) FILTER (WHERE state <> 'RUNNING' AND due_time <= now()) AS queued,
+  count(*) FILTER (WHERE state = 'RUNNING') AS running, 0 AS dead,
+  coalesce(max(extract(epoch FROM now() - greatest(create_time, run_at))) FILTER (WHERE state <> 'RUNNING'), 0) AS age
+FROM jobs WHERE end_time IS NULL AND kind = ANY(:kinds) GROUP BY kind
+UNION ALL SELECT kind, 0, 0, count(*), 0 FROM jobs WHERE state = 'DEAD' AND kind = ANY(:kinds) GROUP BY kind
+""")
+
+
+async def census(session: AsyncSession, kinds: list[str]) -> dict[str, Census]:
+    """Count the jobs of each of these kinds."""
+    found = dict.fromkeys(kinds, Census())
+    for kind, *counts in await session.execute(_CENSUS, {"kinds": kinds}):
+        queued, running, dead, age = (old + float(new) for old, new in zip(found[kind], counts, strict=True))
+        found[kind] = Census(int(queued), int(running), int(dead), max(0.0, age))
+    return found
 
 
 async def sweep(session: AsyncSession, before: datetime.datetime) -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.runtime import caller, errors, jobs, telemetry
+from services.runtime import caller, errors, jobs, metrics, telemetry
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.database import Database
 from services.runtime.jobs import Job
@@ -22,7 +21,7 @@ CHANNEL = "filmgate_jobs"
 PAUSE_SECONDS = 1.0
 SHORTEST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 60.0
-_BEATS_PER_AGE, _OLD_SECONDS = 6, 60.0
+_CENSUS_SECONDS, _OLD_SECONDS = 15.0, 60.0
 Handler = Callable[[Job], Awaitable[object]]
 Buried = Callable[[AsyncSession, Job], Awaitable[object]]
 Ready = Callable[[], Awaitable[bool]]
@@ -67,7 +66,7 @@ class Runner:
 
     async def run(self) -> None:
         """Work until drained. A database that does not answer is waited for."""
-        beating = asyncio.create_task(self._beat_for_ever())
+        beside = [asyncio.create_task(self._beat_for_ever()), asyncio.create_task(self._count_for_ever())]
         try:
             while not self._draining:
                 try:
@@ -77,8 +76,7 @@ class Runner:
                     await asyncio.sleep(PAUSE_SECONDS)
             await self._until_free()
         finally:
-            beating.cancel()
-            for _, task in list(self._held.values()):
+            for task in [*beside, *(task for _, task in self._held.values())]:
                 task.cancel()
 
     async def drain(self, seconds: float) -> None:
@@ -160,42 +158,48 @@ class Runner:
         """Run one job to an end of some kind; nothing escapes but a cancellation."""
         trace_id, span_id = telemetry.trace_from("")
         current = caller.enter(caller.Call(f"job/{job.kind}", job.id, trace_id, span_id))
+        started, outcome = time.monotonic(), "stopped"
         try:
-            await self._attempt(job)
+            outcome = await self._attempt(job)
         except asyncio.CancelledError:
             if not job.lost.is_set():
                 await asyncio.shield(self._close(job, lambda session: jobs.release(session, job)))
             raise
         finally:
+            seconds = time.monotonic() - started
+            metrics.observe("filmgate_job_duration_seconds", seconds, kind=job.kind, outcome=outcome)
             caller.leave(current)
 
-    async def _attempt(self, job: Job) -> None:
+    async def _attempt(self, job: Job) -> str:
+        """Try once; answers how it went: done, later, retried, dead, or lost with the lease."""
         if job.max_attempts is not None and job.tries > job.max_attempts:
-            await self._give_up(job)  # its last worker died with it
-            return
+            return await self._give_up(job)  # its last worker died with it
         try:
             await self._handlers[job.kind](job)
             if not job.ended:
                 await self._close(job, lambda session: jobs.finish(session, job))
         except jobs.LeaseLost:
             log.warning("lease_lost", kind=job.kind, job=job.id, attempt=job.attempt)
+            return "lost"
         except jobs.Later as later:
             seconds = later.seconds
             await self._close(job, lambda session: jobs.put_off(session, job, seconds, excused=True))
+            return "later"
         except Exception as fault:  # noqa: BLE001  whatever a handler raises is a failed try
-            await self._blame(job, fault)
+            return await self._blame(job, fault)
+        return "done"
 
-    async def _blame(self, job: Job, fault: Exception) -> None:
+    async def _blame(self, job: Job, fault: Exception) -> str:
         reason = fault.kind.reason if isinstance(fault, errors.Failure) else type(fault).__name__
         log.fault("job_failed", fault, kind=job.kind, job=job.id, attempt=job.attempt, reason=reason)
         if job.max_attempts is not None and job.tries >= job.max_attempts:
-            await self._give_up(job)
-            return
+            return await self._give_up(job)
         pause = min(LONGEST_RETRY_SECONDS, SHORTEST_RETRY_SECONDS * 2 ** min(job.tries - 1, 10))
         pause *= 0.8 + 0.4 * random.random()  # noqa: S311  spreads retries, guards nothing
         await self._close(job, lambda session: jobs.put_off(session, job, pause, excused=False, error=reason))
+        return "retried"
 
-    async def _give_up(self, job: Job) -> None:
+    async def _give_up(self, job: Job) -> str:
         """Tell the job's owner in the transaction that makes it DEAD; if that fails it is told again later."""
 
         async def end(session: AsyncSession) -> None:
@@ -205,11 +209,11 @@ class Runner:
 
         if await self._close(job, end):
             log.error("job_dead", kind=job.kind, job=job.id, attempt=job.attempt)
-            telemetry.count("jobs_dead", kind=job.kind)
-        else:
-            await self._close(
-                job, lambda session: jobs.put_off(session, job, LONGEST_RETRY_SECONDS, excused=False, error="buried")
-            )
+            return "dead"
+        await self._close(
+            job, lambda session: jobs.put_off(session, job, LONGEST_RETRY_SECONDS, excused=False, error="buried")
+        )
+        return "retried"
 
     async def _close(self, job: Job, write: Callable[[AsyncSession], Awaitable[None]]) -> bool:
         """Write an end; when that fails the lease runs out and the job comes back. Answers whether it was written."""
@@ -226,19 +230,31 @@ class Runner:
 
     async def _beat_for_ever(self) -> None:
         """Beat for all held jobs in one statement, in a task of its own, so that a busy handler does not stop it."""
-        for number in itertools.count(1):
+        while True:
             await asyncio.sleep(self._beat)
             await self.beat()
-            if number % _BEATS_PER_AGE == 0:
-                await self._tell_ages()
 
-    async def _tell_ages(self) -> None:
-        """Say for which kinds a job has waited long: an effect that does not arrive must not go unnoticed."""
-        with contextlib.suppress(errors.Failure):
+    async def _count_for_ever(self) -> None:
+        while True:
+            await self.count()
+            await asyncio.sleep(_CENSUS_SECONDS)
+
+    async def count(self) -> None:
+        """Measure the queues once. A kind of which a job has waited long is said: an effect that does not arrive must
+        not go unnoticed."""
+        try:
             async with self.database.transaction() as session:
-                for kind in self._handlers:
-                    if (age := await jobs.oldest_age(session, kind)) > _OLD_SECONDS:
-                        log.warning("jobs_old", kind=kind, seconds=round(age))
+                found = await jobs.census(session, list(self._handlers))
+        except Exception as fault:  # noqa: BLE001  the next count may reach the database
+            log.warning("jobs_not_counted", error=fault, worker=self._name)
+            return
+        for kind, of in found.items():
+            metrics.tell("filmgate_jobs_queued", of.queued, kind=kind)
+            metrics.tell("filmgate_jobs_running", of.running, kind=kind)
+            metrics.tell("filmgate_jobs_dead", of.dead, kind=kind)
+            metrics.tell("filmgate_jobs_queue_age_seconds", of.age, kind=kind)
+            if of.age > _OLD_SECONDS:
+                log.warning("jobs_old", kind=kind, seconds=round(of.age))
 
     async def beat(self) -> None:
         """Extend all leases once, and stop the handlers of jobs whose lease is gone or cannot be extended in time."""
