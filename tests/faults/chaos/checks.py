@@ -76,8 +76,9 @@ class Checks:
             for rule, query in invariants.RULES.items():
                 faults += [f"{rule}: {row[0]}" for row in await books.rows("billing", query)]
             videos = {row["id"]: dict(row) for row in await books.rows("generation", "SELECT * FROM videos")}
-            faults += await self._money(books, videos)
-            faults += [fault for order in load.orders for fault in _view(order, videos)]
+            holds = {row["video"]: dict(row) for row in await books.rows("billing", "SELECT * FROM holds")}
+            faults += charges(videos, holds)
+            faults += [fault for order in load.orders for fault in view(order, videos)]
             mine = {order.video: order for order in load.orders if order.video in videos}
             made = {id_: order for id_, order in mine.items() if videos[id_]["state"] == "SUCCEEDED"}
             faults += await self._films(books, made, dice)
@@ -96,25 +97,6 @@ class Checks:
             if not left or time.monotonic() > deadline:
                 return [f"after {QUIET_SECONDS:g} s still: {row}" for row in left]
             await asyncio.sleep(0.1)
-
-    async def _money(self, books: Books, videos: dict[str, dict[str, Any]]) -> list[str]:
-        """Each video's charge by the outcome table, once; what was never admitted costs nothing."""
-        faults = []
-        holds = {row["video"]: row for row in await books.rows("billing", "SELECT * FROM holds")}
-        for id_, video in videos.items():
-            if (hold := holds.get(id_)) is None:
-                faults.append(f"{id_} was admitted without a hold")
-                continue
-            due = hold["amount"] * CHARGED.get(video["outcome"], 0) // 100
-            settlement = "CAPTURED" if due else "RELEASED"
-            if (hold["charged"], hold["state"]) != (due, settlement):
-                faults.append(f"{id_}, {video['outcome']}: charged {hold['charged']} and {hold['state']}, due {due}")
-            if (video["price_micros"], video["settlement"]) != (due, settlement):
-                faults.append(f"{id_} shows {video['price_micros']} and {video['settlement']}, due {due}")
-        for id_ in holds.keys() - videos.keys():
-            if (holds[id_]["state"], holds[id_]["charged"]) != ("RELEASED", 0):
-                faults.append(f"{id_} was not admitted, and its hold is {holds[id_]['state']}")
-        return faults
 
     async def _films(self, books: Books, made: dict[str, Order], dice: random.Random) -> list[str]:
         """Each customer can load his films; the bytes are those whose labels were read back, which one proves anew."""
@@ -160,8 +142,27 @@ def _amount(micros: object) -> dict[str, int]:
     return {"units": units, "nanos": rest * 1000}
 
 
-def _view(order: Order, videos: dict[str, dict[str, Any]]) -> list[str]:
-    """Whether what the customer was told is what is."""
+def charges(videos: dict[str, dict[str, Any]], holds: dict[str, dict[str, Any]]) -> list[str]:
+    """Each video's charge by the outcome table, once; what was never admitted costs nothing. Both by video id."""
+    faults = []
+    for id_, video in videos.items():
+        if (hold := holds.get(id_)) is None:
+            faults.append(f"{id_} was admitted without a hold")
+            continue
+        due = hold["amount"] * CHARGED.get(video["outcome"], 0) // 100
+        settlement = "CAPTURED" if due else "RELEASED"
+        if (hold["charged"], hold["state"]) != (due, settlement):
+            faults.append(f"{id_}, {video['outcome']}: charged {hold['charged']} and {hold['state']}, due {due}")
+        if (video["price_micros"], video["settlement"]) != (due, settlement):
+            faults.append(f"{id_} shows {video['price_micros']} and {video['settlement']}, due {due}")
+    for id_ in holds.keys() - videos.keys():
+        if (holds[id_]["state"], holds[id_]["charged"]) != ("RELEASED", 0):
+            faults.append(f"{id_} was not admitted, and its hold is {holds[id_]['state']}")
+    return faults
+
+
+def view(order: Order, videos: dict[str, dict[str, Any]]) -> list[str]:
+    """Whether what the customer was told is what is; `videos` are all rows by id."""
     faults = []
     if len(set(order.answers)) > 1:
         faults.append(f"one key was answered by several videos: {order.answers}")

@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import dataclasses
+import logging
 import random
 import time
 from typing import Any
@@ -14,6 +15,7 @@ from tests.faults.chaos.stage import Stage
 
 BEFORE_SECONDS = (0.3, 2.5)
 RECOVERY_SECONDS = 90.0
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
@@ -40,8 +42,19 @@ class Round:
 
 
 async def play(stage: Stage, load: Load, kind: str, seed: int) -> Round:
-    """Play a round; everything that is drawn is drawn from `seed`."""
-    began, found, dice = time.monotonic(), Round(seed, kind), random.Random(seed)  # noqa: S311  no secret
+    """Play a round; everything that is drawn is drawn from `seed`. What cannot go on is a violation too."""
+    began, found = time.monotonic(), Round(seed, kind)
+    try:
+        await _play(stage, load, found)
+    except Exception as fault:
+        found.violations.append(f"the round could not be played: {type(fault).__name__}: {fault}")
+        log.exception("round %s", found.command)
+    found.seconds = time.monotonic() - began
+    return found
+
+
+async def _play(stage: Stage, load: Load, found: Round) -> None:
+    kind, dice = found.kind, random.Random(found.seed)  # noqa: S311  no secret
     await load.open()
     if kind in SECOND:
         await stage.call_second()
@@ -58,8 +71,6 @@ async def play(stage: Stage, load: Load, kind: str, seed: int) -> Round:
     if kind in SECOND:
         await stage.dismiss()
     _tell(found, load, videos)
-    found.seconds = time.monotonic() - began
-    return found
 
 
 async def _recover(stage: Stage, load: Load, found: Round) -> None:

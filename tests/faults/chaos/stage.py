@@ -46,7 +46,6 @@ class Stage:
         self.told: list[str] = []
         self.suite = Suite(self.home, ports=chosen, settings=settings, names=names, say=self.told.append)
         self.processes: dict[str, Process] = {}
-        self._second_health = more.worker_health_port
         self._more = more
         self._tending: asyncio.Task[None] | None = None
 
@@ -78,8 +77,8 @@ class Stage:
         self._launch_triton("triton2")
         own = {
             "FILMGATE_TRITON_ADDRESS": self._tritons["triton2"].address,
-            "FILMGATE_HEALTH_PORT": str(self._second_health),
-            **{f"FILMGATE_{field.upper()}": str(number) for field, number in vars(self._more).items() if _own(field)},
+            "FILMGATE_HEALTH_PORT": str(self._more.health("worker")),
+            "FILMGATE_METRICS_PORT": str(self._more.metrics("worker")),
         }
         command = [sys.executable, "-m", "services.generation", "work"]
         log = self.home / "logs" / "worker2.log"
@@ -122,7 +121,7 @@ class Stage:
         if name in self._tritons:
             return self.processes[name].alive and self._tritons[name].triton.ready()
         if name == "worker2":
-            return self.processes[name].alive and ready.healthy(self._second_health)
+            return self.processes[name].alive and ready.healthy(self._more.health("worker"))
         return self.suite.is_ready(name)
 
     def _launch_triton(self, name: str) -> None:
@@ -154,8 +153,3 @@ def _children(parent: int) -> list[int]:
             if int(words[1]) == parent:
                 found.append(int(folder.name))
     return found
-
-
-def _own(field: str) -> bool:
-    """Whether a port is the worker's own, so that the second needs another."""
-    return field.startswith("worker_")
