@@ -25,6 +25,8 @@ from services.runtime.clock import Clock, SystemClock
 from services.runtime.database import Base, Database, Quick, Time, column, create
 
 EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
+CHANNEL = "filmgate_jobs"
+"""Where a process tells others of its database that it has enqueued jobs."""
 _POLL_SECONDS = 0.025
 _wakers: "weakref.WeakSet[Waker]" = weakref.WeakSet()
 
@@ -131,7 +133,7 @@ class Job:
 
 
 class Waker:
-    """Wakes a runner of this process when a job is enqueued in it; `runner.Bell` and `Ear` do it for others."""
+    """Wakes a runner of this process when a job is enqueued in it; others look, or are told by a bell."""
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
@@ -205,6 +207,11 @@ def wake_after(session: AsyncSession | Quick) -> None:
 
 def _wake_all(_: Any = None) -> None:
     wake()
+
+
+async def ring(session: AsyncSession) -> None:
+    """Tell all who listen on CHANNEL of this database that there are jobs; never in the transaction that made them."""
+    await session.execute(sa.text(f"NOTIFY {CHANNEL}"))
 
 
 def wake() -> None:

@@ -1,13 +1,9 @@
-"""Slots that are left early, and bells between processes."""
+"""Slots that are left early."""
 
 import asyncio
 
-import sqlalchemy as sa
-
-from services.runtime import jobs
 from services.runtime.database import Database
 from services.runtime.jobs import Job
-from services.runtime.runner import Bell, Ear
 from tests.support.clock import FakeClock
 from tests.unit.runtime.test_jobs import put
 from tests.unit.runtime.test_runner import Handler, runner, state, until
@@ -61,45 +57,3 @@ async def test_a_slot_that_was_left_is_not_given_back_twice(database: Database, 
 
     await worked(database, clock, work, 12)
     assert most == 1
-
-
-async def test_a_bell_in_one_process_wakes_the_runners_of_another(database: Database) -> None:
-    """Two Databases stand for two processes; the waker belongs to the second, and the first one's is the bell's own."""
-    other = Database(database.engine.url.render_as_string(hide_password=False))
-    bell, ear = Bell(database), Ear(other)
-    ringing, hearing = asyncio.create_task(bell.run()), asyncio.create_task(ear.run())
-    waker = jobs.Waker()
-    try:
-        async with asyncio.timeout(10):
-            while not waker.event.is_set():  # until the ear listens
-                bell._waker.wake()
-                await asyncio.sleep(0.01)
-    finally:
-        await bell.drain(1)
-        await ear.drain(1)
-        await asyncio.gather(ringing, hearing)
-        await other.close()
-
-
-async def test_an_ear_whose_connection_is_lost_listens_again(database: Database) -> None:
-    other = Database(database.engine.url.render_as_string(hide_password=False))
-    bell, ear = Bell(database), Ear(other)
-    ringing, hearing = asyncio.create_task(bell.run()), asyncio.create_task(ear.run())
-    try:
-        for _ in range(2):
-            waker = jobs.Waker()
-            async with asyncio.timeout(15):
-                while not waker.event.is_set():
-                    bell._waker.wake()
-                    await asyncio.sleep(0.01)
-            async with database.transaction() as session:
-                ended = sa.text(
-                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-                    "WHERE query LIKE 'LISTEN%' AND datname = current_database()"
-                )
-                assert (await session.execute(ended)).scalar() == 1
-    finally:
-        await bell.drain(1)
-        await ear.drain(1)
-        await asyncio.gather(ringing, hearing)
-        await other.close()
