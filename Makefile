@@ -6,6 +6,7 @@ PYTHON      ?= /usr/bin/python3
 VENV        ?= .venv
 TRITON_VENV ?= .venv-triton
 WAN_VENV    ?= .venv-wan
+TOOLS_VENV  ?= .venv-tools
 PY          := $(VENV)/bin/python
 UV          := $(VENV)/bin/uv pip
 
@@ -17,11 +18,12 @@ export PIP_ROOT_USER_ACTION ?= ignore
 
 TRITON_LOCK := services/generation/triton/requirements.lock
 WAN         := services/generation/triton/wan
+TOOLS_LOCK  := deploy/k8s/requirements.lock
 PROTOS      := $(shell find protos -name '*.proto' 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-wan protos lock packages packages-tests packages-bench bench demo up down status logs clean \
+.PHONY: help setup setup-wan protos lock packages packages-tests packages-bench bench demo up down status logs clean k8s \
         test test-unit test-integration test-e2e test-faults chaos test-wan lint fmt promises
 
 ##@ Start here
@@ -62,16 +64,18 @@ lock: $(VENV)/.ok ## Resolve the dependencies anew and write the lock files
 	  --upgrade --no-deps services/generation/triton/requirements.in -o $(TRITON_LOCK)
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --upgrade --override $(WAN)/without_torch.txt $(WAN)/requirements.in -o $(WAN)/requirements.lock
+	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --upgrade deploy/k8s/requirements.in -o $(TOOLS_LOCK)
 
 ##@ Check
 # Two at a time, a file in one process. In tests/faults most of the time is waiting for leases to run out.
-test: packages-tests setup protos lint ## Run everything: lint, then all tests
+test: packages-tests setup protos lint $(TOOLS_VENV)/.ok ## Run everything: lint, then all tests
 	$(PY) -m pytest -q -n 2 --dist loadfile tests --ignore tests/e2e --ignore tests/faults --ignore tests/wan
 	$(PY) -m pytest -q -n 2 --dist loadfile tests/e2e
 	$(PY) -m pytest -q -n 2 tests/faults --ignore tests/faults/test_chaos.py
 	$(PY) -m pytest -q -n 2 tests/faults/test_chaos.py
 
-test-unit: setup protos ## Run the tests of single rooms
+test-unit: setup protos $(TOOLS_VENV)/.ok ## Run the tests of single rooms
 	$(PY) -m pytest -q -n 2 --dist loadfile tests/unit
 
 test-integration: packages-tests setup protos ## Run the tests that join two or more parts
@@ -95,6 +99,9 @@ lint: $(VENV)/.ok gen/.stamp ## Check the style and types of Python and the cont
 	$(VENV)/bin/ruff format --check .
 	$(PY) -m deploy.protos lint
 	$(PY) -m mypy services deploy
+
+k8s: setup protos $(TOOLS_VENV)/.ok ## Render the manifests for Kubernetes and check them
+	@$(PY) -m deploy.k8s check
 
 fmt: $(VENV)/.ok ## Format Python and protos
 	$(VENV)/bin/ruff check --fix-only --quiet .
@@ -137,6 +144,12 @@ $(WAN_VENV)/.ok: $(TRITON_LOCK) $(WAN)/requirements.lock deploy/local/torch.py $
 	touch $@
 
 # The scopes in the OpenAPI document come from the tables POLICY of the services.
+# What looks at manifests and Dockerfiles; some of it comes for Linux x86_64 only.
+$(TOOLS_VENV)/.ok: $(TOOLS_LOCK) $(VENV)/.ok | packages
+	test -x $(TOOLS_VENV)/bin/python || $(PYTHON) -m venv --without-pip $(TOOLS_VENV)
+	$(UV) sync -q --python $(TOOLS_VENV)/bin/python --require-hashes $(TOOLS_LOCK)
+	touch $@
+
 gen/.stamp: $(PROTOS) $(wildcard deploy/envoy/*.py deploy/envoy/*.yaml) deploy/protos.py \
             $(wildcard deploy/openapi/*.py deploy/openapi/*.yaml deploy/openapi/page/*) \
             $(wildcard services/*/*/api.py) $(VENV)/.ok

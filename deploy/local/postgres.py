@@ -159,7 +159,7 @@ class Postgres:
                 f"REVOKE ALL ON DATABASE {name} FROM PUBLIC; GRANT CONNECT ON DATABASE {name} TO {roles}_service;"
             )
             if template is None:
-                self.sql(_grants(name), name)
+                self.sql(grants(name), name)
         return self.url(f"{roles}_owner", name), self.url(f"{roles}_service", name)
 
     def drop_database(self, name: str) -> None:
@@ -242,7 +242,7 @@ class Postgres:
         return len(lines) > 7 and lines[0] == str(self.process.pid) and lines[7].strip() == "ready"
 
 
-def _grants(name: str) -> str:
+def grants(name: str) -> str:
     """The service role reads and writes rows of whatever the owner makes; it makes nothing itself."""
     return f"""
         ALTER SCHEMA public OWNER TO {name}_owner;

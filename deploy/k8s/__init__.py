@@ -1,0 +1,1 @@
+"""The manifests for Kubernetes, and what holds them to the code: rendered, validated, compared."""
