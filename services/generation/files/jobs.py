@@ -1,5 +1,6 @@
 """What happens to files by itself: bytes are removed, unfinished uploads swept, expired content deleted."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from obstore.store import ObjectStore
@@ -47,3 +48,9 @@ class FileJobs:
             unready = await store.sweep_unready(session, now)
         if expired or unready:
             log.info("files_swept", removed=len(expired), count=len(unready))
+
+    async def sweep_partial(self) -> None:
+        """Delete what was half stored by a process that died of it, after the same 24 hours."""
+        before = self._clock.now() - domain.UNREADY_FOR
+        if removed := await asyncio.to_thread(objects.sweep_partial, self._objects, before):
+            log.info("files_swept", removed=removed, count=0)

@@ -1,6 +1,8 @@
 """The object store behind files: a local folder, or any store that obstore opens by URL."""
 
+import datetime
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from services.runtime.errors import PEER_UNAVAILABLE
+
+PARTIAL = re.compile(r".+#\d+")
+"""How obstore calls a file that it has not stored whole yet."""
 
 
 def open_store(place: str, options: str = "") -> ObjectStore:
@@ -35,6 +40,28 @@ def _options(text: str) -> Any:
     if not isinstance(options, dict) or not all(isinstance(value, str) for value in options.values()):
         raise ValueError("the options of the object store are no JSON object of texts")
     return options
+
+
+def sweep_partial(objects: ObjectStore, before: datetime.datetime) -> int:
+    """Remove what a process that was killed while it stored has left in a folder, as far as it is older than `before`.
+
+    Answers how many files. It walks the whole folder; other stores show no half object, and nothing is done there.
+    """
+    if not isinstance(objects, LocalStore) or objects.prefix is None:
+        return 0
+    left = [
+        path for path in Path(objects.prefix).rglob("*#*") if PARTIAL.fullmatch(path.name) and _is_old(path, before)
+    ]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
+
+
+def _is_old(path: Path, before: datetime.datetime) -> bool:
+    try:
+        return path.stat().st_mtime < before.timestamp()
+    except FileNotFoundError:
+        return False
 
 
 async def put(objects: ObjectStore, key: str, content: Path | bytes) -> None:

@@ -31,6 +31,7 @@ from services.runtime.runner import Runner
 from services.runtime.server import Part
 
 FILE_SWEEP_SECONDS = 60.0
+PARTIAL_SWEEP_SECONDS = 3600.0
 RESTORE_SECONDS = 5.0
 LOAD_AGAIN_SECONDS = 60.0
 EFFECTS = 8
@@ -109,6 +110,7 @@ def _effects(
         Every("sweep_holds", settings.hold_sweep_seconds, video_jobs.sweep_holds),
         Every("sweep_rows", FILE_SWEEP_SECONDS, video_jobs.sweep_rows),
         Every("sweep_files", FILE_SWEEP_SECONDS, file_jobs.sweep),
+        Every("sweep_partial", PARTIAL_SWEEP_SECONDS, file_jobs.sweep_partial),
     ]
 
 

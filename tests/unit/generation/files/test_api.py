@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import os
 
 import grpc
 import pytest
@@ -211,6 +212,21 @@ async def test_what_was_uploaded_and_made_is_removed_when_the_profile_says(postg
         assert await house.rows(FileRow) == []
         assert not (await house.get(video.id)).parameters.prompt
         assert "my-book-7" not in str([vars(row) for row in await house.rows(VideoRow)])
+
+
+async def test_what_was_half_stored_is_swept_after_a_day(house):
+    folder = house.folder / "objects" / "outputs"
+    names = ("film.mp4#1", "film.mp4#12", "film.mp4", "film#one.mp4")
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).write_bytes(b"x")
+        os.utime(folder / name, (house.clock.now().timestamp(),) * 2)
+    house.clock.advance(86_399)
+    await house.file_jobs.sweep_partial()
+    assert {path.name for path in folder.iterdir()} == set(names)
+    house.clock.advance(2)
+    await house.file_jobs.sweep_partial()
+    assert {path.name for path in folder.iterdir()} == {"film.mp4", "film#one.mp4"}
 
 
 async def test_unfinished_uploads_and_outputs_are_swept_after_a_day(house):
