@@ -12,6 +12,7 @@ from typing import Any
 
 from deploy.local.client import money
 from services.billing.wallets import invariants
+from services.generation.files.objects import PARTIAL
 from services.generation.labels import readback
 from services.generation.worker.film import visible_label
 from services.runtime import profile
@@ -115,11 +116,12 @@ class Checks:
         return faults
 
     async def _objects(self, books: Books) -> list[str]:
-        """Every object belongs to a row, which its retention and erasure go by."""
+        """Every object belongs to a row, which its retention and erasure go by; half ones (`...#1`) are swept."""
         named = {row["object"] for row in await books.rows("generation", "SELECT object FROM files")}
         place = self._stage.disk.folder
         found = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
-        return [f"an object that no row names: {key}" for key in found if key.removesuffix(".frame.jpg") not in named]
+        whole = {key for key in found if not PARTIAL.fullmatch(key)}
+        return [f"an object that no row names: {key}" for key in whole if key.removesuffix(".frame.jpg") not in named]
 
     async def _wallet(self, books: Books, customer: Customer) -> list[str]:
         """What a customer sees of his money is what the books say."""
