@@ -51,7 +51,7 @@ def check(method: str, raw: bytes) -> None:
     if found is None:  # the edge knows a method that this process does not: nothing can be checked
         raise errors.AUTHORISER_UNAVAILABLE(retry_after=1)
     message, hidden = found
-    _walk(body, message, "", hidden, DEEPEST)
+    _walk(body, message, "", hidden)
 
 
 def check_query(method: str, path: str) -> None:
@@ -93,7 +93,15 @@ def parse(raw: bytes) -> dict[str, Any]:
         raise errors.BODY_INVALID(fault="it cannot be read as JSON in UTF-8 with each name once") from None
     if not isinstance(body, dict):
         raise errors.BODY_INVALID(fault="it is not an object")
+    if _is_deeper(body, DEEPEST):  # where the parser gives up is another depth in each Python
+        raise errors.BODY_INVALID(fault="it is nested too deeply")
     return body
+
+
+def _is_deeper(value: dict[str, Any] | list[Any], levels: int) -> bool:
+    """Whether an object or array holds others below so many levels; itself is the first."""
+    inside = value.values() if isinstance(value, dict) else value
+    return any(isinstance(inner, dict | list) and (levels == 1 or _is_deeper(inner, levels - 1)) for inner in inside)
 
 
 @functools.cache
@@ -116,9 +124,7 @@ def _path_fields(path: str) -> Iterable[str]:
         yield part.split("}")[0].split("=")[0]
 
 
-def _walk(value: dict[str, Any], message: Descriptor, path: str, hidden: frozenset[str], depth: int) -> None:
-    if depth == 0:
-        raise errors.BODY_INVALID(fault="it is nested too deeply")
+def _walk(value: dict[str, Any], message: Descriptor, path: str, hidden: frozenset[str]) -> None:
     fields, seen = _fields(message), set()
     for name, inner in value.items():
         dotted = f"{path}.{name}" if path else name
@@ -128,29 +134,29 @@ def _walk(value: dict[str, Any], message: Descriptor, path: str, hidden: frozens
         if field.name in seen:
             raise errors.BODY_INVALID(fault=f"{dotted} is there twice")
         seen.add(field.name)
-        _walk_value(inner, field, dotted, depth)
+        _walk_value(inner, field, dotted)
 
 
-def _walk_value(value: Any, field: FieldDescriptor, path: str, depth: int) -> None:
+def _walk_value(value: Any, field: FieldDescriptor, path: str) -> None:
     inner = field.message_type
     if inner is not None and inner.GetOptions().map_entry:
-        _walk_map(value, inner, path, depth)
+        _walk_map(value, inner, path)
         return
     for index, item in enumerate(value if field.is_repeated and isinstance(value, list) else [value]):
         where = f"{path}[{index}]" if field.is_repeated else path
         if isinstance(item, dict) and inner is not None and inner.full_name not in _SCALARS:
-            _walk(item, inner, where, frozenset(), depth - 1)
+            _walk(item, inner, where, frozenset())
         elif isinstance(item, dict | list):
             raise errors.BODY_INVALID(fault=f"{where} is of another type")
 
 
-def _walk_map(value: Any, entry: Descriptor, path: str, depth: int) -> None:
+def _walk_map(value: Any, entry: Descriptor, path: str) -> None:
     if value is None:
         return
     if not isinstance(value, dict):
         raise errors.BODY_INVALID(fault=f"{path} is not an object")
     for name, item in value.items():
-        _walk_value(item, entry.fields_by_name["value"], f"{path}.{name}", depth)
+        _walk_value(item, entry.fields_by_name["value"], f"{path}.{name}")
 
 
 @functools.cache

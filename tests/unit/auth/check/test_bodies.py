@@ -73,6 +73,10 @@ def test_dates_are_walked_and_maps_take_any_name():
     assert found(NOTIFY, {"parameters": [1]})[0] == "BODY_INVALID"
 
 
+def test_thirty_two_levels_are_not_too_many():
+    assert found(CREATE, b'{"a":' * 32 + b"1" + b"}" * 32) == ("UNKNOWN_FIELD", "a")
+
+
 @pytest.mark.parametrize(
     "raw",
     [
@@ -91,6 +95,8 @@ def test_dates_are_walked_and_maps_take_any_name():
         b"\xff\xfe",
         b'{"model": "\xff"}',
         b'{"a":' * 5000 + b"1" + b"}" * 5000,
+        b'{"a":' * 33 + b"1" + b"}" * 33,
+        b'{"model": ' + b"[" * 32 + b"]" * 32 + b"}",
         b"[" * 100_000,
         b'{"model": "' + b"x" * 65536 + b'"}',
         b'{"model": {"hidden": 1}}',
