@@ -5,8 +5,13 @@ from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from services.generation.triton import contract
 
 PATIENCE = 0.5  # seconds
+_OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
 
 
 def healthy(port: int) -> bool:
@@ -14,13 +19,38 @@ def healthy(port: int) -> bool:
     # A new channel only once somebody listens: a refused channel would wait a second before it tried again.
     if not _listens_on(port):
         return False
-    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
-    with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
+    with grpc.insecure_channel(f"127.0.0.1:{port}", _OPTIONS) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
         except grpc.RpcError:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def models(port: int) -> dict[str, str]:
+    """What the Triton on this loopback port was told to load: why a model is not loaded, by name; empty: it is.
+
+    Empty when the server does not answer.
+    """
+    if not _listens_on(port):
+        return {}
+    server = InferenceServerClient(f"127.0.0.1:{port}", channel_args=[*_OPTIONS])
+    try:
+        index = server.get_model_repository_index(client_timeout=PATIENCE).models
+    except (InferenceServerException, grpc.RpcError):
+        return {}
+    finally:
+        server.close()
+    told = {model.name: model for model in index if model.state}
+    return {
+        name: "" if model.state == "READY" else contract.unfit_of_text(model.reason) or f"{model.state}: {model.reason}"
+        for name, model in told.items()
+    }
+
+
+def makes_videos(port: int) -> bool:
+    """Whether the Triton on this loopback port has loaded a model."""
+    return "" in models(port).values()
 
 
 def envoy_live(admin: Path) -> bool:

@@ -31,6 +31,8 @@ COMMANDS = {
 }
 NAMES = ("postgres", "triton", *COMMANDS, "envoy")
 START_SECONDS = 60.0
+LOAD_SECONDS = 900.0
+"""Weights of many gigabytes come from a disk."""
 # Each stage ends before the next: first who makes work, then who receives it, last what they all stand on.
 STOP_STAGES = (("worker", "media", "generation"), ("envoy", "auth", "billing", "privacy", "triton"))
 
@@ -59,6 +61,7 @@ class Suite:
         self.database_urls: dict[str, tuple[str, str]] = {}
         models = from_env(WorkerSettings, self.env("worker")).offered
         self._triton = Triton(self.home, self.ports.triton_port, models=models)
+        self._patience = LOAD_SECONDS if any(model.startswith("wan") for model in models) else START_SECONDS
         self._processes: dict[str, Process] = {}
         self._began = time.monotonic()
 
@@ -97,7 +100,7 @@ class Suite:
             rest = [name for name in self.names if name not in ("postgres", "triton")]
             for name in rest:
                 self.launch(name)
-            self._wait_ready([name for name in self.names if name != "postgres"])
+            self._wait_ready([name for name in self.names if name != "postgres"], self._patience)
         except BaseException:
             self.stop()
             raise
@@ -141,7 +144,9 @@ class Suite:
             return ready.listens(self.postgres.sockets / SOCKET)
         if name == "envoy":
             return ready.envoy_live(self.admin_socket)
-        return ready.healthy(self.ports.triton_port if name == "triton" else self.ports.health(name))
+        if name == "triton":
+            return ready.makes_videos(self.ports.triton_port)
+        return ready.healthy(self.ports.health(name))
 
     def is_ready(self, name: str) -> bool:
         """Whether our own process `name` lives and can serve."""
@@ -210,16 +215,31 @@ class Suite:
                 if self.is_ready(name):
                     waiting.remove(name)
                     self._told(name)
+                    if name == "triton":
+                        self._tell_troubles()
                 else:
                     self._refuse_late(name, deadline)
             time.sleep(0.02)
 
     def _refuse_late(self, name: str, deadline: float) -> None:
         process = self._processes[name]
+        if name == "triton" and process.alive:
+            self._refuse_empty(process)
         if process.alive and time.monotonic() < deadline:
             return
         fate = f"was not ready in time, its process is {'alive' if process.alive else process.ending()}"
         raise SuiteError(f"{name} {fate}. Its log is {process.log}:\n{process.last_words()}")
+
+    def _refuse_empty(self, triton: Process) -> None:
+        """A Triton that has tried all its models and has none will not become ready."""
+        found = ready.models(self.ports.triton_port)
+        if found and "" not in found.values() and not any(why.startswith("LOADING") for why in found.values()):
+            told = "\n".join(f"{model}: {why}" for model, why in found.items())
+            raise SuiteError(f"Triton could load no model.\n{told}\nIts log is {triton.log}.")
+
+    def _tell_troubles(self) -> None:
+        for model, why in self._triton.troubles().items():
+            self.say(f"  {model:<12} is not offered: {why}")
 
     def _told(self, name: str) -> None:
         self.say(f"  {name:<12} ready after {time.monotonic() - self._began:4.1f} s")

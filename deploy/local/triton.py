@@ -31,15 +31,16 @@ class TritonError(Exception):
 class Triton:
     """What it takes to run one server: its command, its environment, whether it is ready.
 
-    `site` is the environment made from requirements.lock by the system's own python3; `models` of `repository` are
-    loaded at start.
+    `site` is the environment of its programs and models, made by the system's own python3: for models that need torch
+    the one of `make setup-wan`, if it is there. `models` of `repository` are loaded at start; one that cannot be loaded
+    does not keep the others away.
     """
 
     def __init__(
         self,
         home: Path,
         port: int = 8120,
-        site: Path = ROOT / ".venv-triton",
+        site: Path | None = None,
         models: tuple[str, ...] = ("animatic",),
         repository: Path = REPOSITORY,
     ) -> None:
@@ -47,7 +48,7 @@ class Triton:
         self.port = port
         self.models = models
         self._repository = repository
-        self._site = site
+        self._site = site or _site(models)
 
     def command(self) -> list[str]:
         """The server's command line; puts the backend folder together and sweeps what a killed one left behind.
@@ -63,6 +64,7 @@ class Triton:
             "--model-control-mode=explicit",
             *(f"--load-model={model}" for model in self.models),
             "--disable-auto-complete-config",
+            "--exit-on-error=false",
             f"--exit-timeout-secs={EXIT_SECONDS}",
             "--allow-http=false",
             "--allow-metrics=false",
@@ -76,8 +78,13 @@ class Triton:
         return {"LD_LIBRARY_PATH": f"{self._own}:{self._carried}", "OMP_NUM_THREADS": "1"}
 
     def ready(self) -> bool:
-        """Whether the server listens and all of `models` are loaded; it listens only then."""
-        return ready.healthy(self.port)
+        """Whether the server listens and has loaded a model; it listens only when it has tried all of `models`."""
+        return ready.makes_videos(self.port)
+
+    def troubles(self) -> dict[str, str]:
+        """Why those of `models` that are not loaded are not, by name; only for a server that listens."""
+        found = ready.models(self.port)
+        return {model: found.get(model) or "It is not loaded." for model in self.models if found.get(model) != ""}
 
     def missing(self) -> list[str]:
         """The Debian packages that the embedded start lacks: the library that the stub embeds, and venv."""
@@ -136,6 +143,12 @@ class Triton:
         for library in self._carried.glob(f"libpython{major}-*.{minor}.so.*"):
             _link(private_folder(self._own) / library.name, _loaded(f"libpython{self._version}.so.1.0"))
         return folder.parent
+
+
+def _site(models: tuple[str, ...]) -> Path:
+    """The environment that has what the models import."""
+    wan = ROOT / ".venv-wan"
+    return wan if any(model.startswith("wan") for model in models) and wan.is_dir() else ROOT / ".venv-triton"
 
 
 def _link(place: Path, target: Path) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from deploy.local.process import Process
@@ -16,9 +16,16 @@ START_SECONDS = 60.0
 class Server:
     """A running Triton: its address, and its processes for tests that kill them."""
 
-    def __init__(self, home: Path, repository: Path = REPOSITORY, port: int = 0) -> None:
-        self.triton = Triton(home, port or _free_port(), repository=repository)
-        environment = {"PATH": os.environ["PATH"], **self.triton.environment()}
+    def __init__(
+        self,
+        home: Path,
+        repository: Path = REPOSITORY,
+        port: int = 0,
+        models: tuple[str, ...] = ("animatic",),
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.triton = Triton(home, port or _free_port(), models=models, repository=repository)
+        environment = {"PATH": os.environ["PATH"], **self.triton.environment(), **(settings or {})}
         home.mkdir(parents=True, exist_ok=True)
         command, sweep = self.triton.command(), self.triton.command
         self.process = Process("triton", command, environment, home / "triton.log", ROOT, prepare=sweep)
