@@ -14,6 +14,7 @@ from bench.load import CONNECTIONS
 from bench.stage import PROFILE, Stage
 from deploy.local.postgres import binary
 from filmgate.billing.v1 import prices_pb2, wallets_pb2, wallets_pb2_grpc
+from services.billing.config import BillingSettings
 from services.billing.prices.shelf import Shelf
 from services.billing.wallets.api import Wallets
 from services.billing.wallets.ledger import Ledger
@@ -22,7 +23,7 @@ from services.runtime.clock import SystemClock
 from services.runtime.config import Settings
 from services.runtime.database import Database
 
-WALLETS = 64
+WALLETS = 256
 SCALE = 10
 Call = Callable[[Any], Awaitable[Any]]
 
@@ -55,7 +56,7 @@ async def _in_process(stage: Stage) -> AsyncIterator[tuple[Call, Call]]:
     clock = SystemClock()
     database = Database(stage.suite.database_urls["billing"][1])
     rules, shelf = profile.load(str(PROFILE)), Shelf(clock)
-    wallets = Wallets(database, Ledger(rules, shelf, 10**9), clock)
+    wallets = Wallets(database, Ledger(rules, shelf, BillingSettings.journals_per_hour), clock)
     try:
         yield (lambda request: wallets.Authorize(request, None)), (lambda request: wallets.Capture(request, None))
     finally:

@@ -2,10 +2,9 @@
 
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.billing.clients import Audit
 from services.runtime import ids, jobs
+from services.runtime.database import Session
 from services.runtime.jobs import Job
 from services.runtime.runner import Handler
 
@@ -13,7 +12,7 @@ KIND = "record_event"
 
 
 async def record(
-    session: AsyncSession, *, actor: str, action: str, subject: str, detail: dict[str, str], now: datetime
+    session: Session, *, actor: str, action: str, subject: str, detail: dict[str, str], now: datetime
 ) -> None:
     """Have an event recorded once this transaction is committed. `detail` holds codes, never a person's text."""
     event = ids.new("evt")

@@ -208,6 +208,10 @@ class Quick:
         return Rows(map(compiled.row, records))
 
 
+Session = AsyncSession | Quick
+"""A transaction that somebody has opened, in either way."""
+
+
 class _Compiled:
     """A statement as the driver has it: numbered parameters, their names in order, values that are always the same."""
 

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped
 from filmgate.privacy.v1.elements_pb2 import Element
 from services.runtime import ids
 from services.runtime.clock import Clock, SystemClock
-from services.runtime.database import Base, Database, Quick, Time, column, create
+from services.runtime.database import Base, Database, Quick, Session, Time, column, create
 
 EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
 CHANNEL = "filmgate_jobs"
@@ -169,7 +169,7 @@ ON CONFLICT (key) DO NOTHING RETURNING id
 
 
 async def enqueue(
-    session: AsyncSession | Quick,
+    session: Session,
     kind: str,
     key: str,
     payload: dict[str, Any],
@@ -197,7 +197,7 @@ async def enqueue(
     return made
 
 
-def wake_after(session: AsyncSession | Quick) -> None:
+def wake_after(session: Session) -> None:
     """Wake the runners of this process when the transaction has committed: it has written a job."""
     if isinstance(session, Quick):
         session.after_commit.append(_wake_all)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.billing.prices import store
 from services.billing.prices.domain import PriceBook
 from services.runtime.clock import Clock
+from services.runtime.database import Session
 
 FOLDER = Path(__file__).parent / "books"
 _FRESH = datetime.timedelta(minutes=1)
@@ -36,7 +37,7 @@ class Shelf:
         """Store the versions of `folder` that are new. Raises BookError when one differs from what was published."""
         await store.publish(session, contents(folder), self._clock.now())
 
-    async def books(self, session: AsyncSession) -> Sequence[PriceBook]:
+    async def books(self, session: Session) -> Sequence[PriceBook]:
         """Answer all books by version, at most a minute old."""
         if self.at_hand() is None:
             self._books = await store.books(session)
@@ -49,7 +50,7 @@ class Shelf:
             return None
         return self._books
 
-    async def book(self, session: AsyncSession, version: int) -> PriceBook:
+    async def book(self, session: Session, version: int) -> PriceBook:
         """Answer a published version, reading anew for one that is not known. Raises LookupError when there is none."""
         for _ in range(2):
             for book in await self.books(session):

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.billing.prices import domain
 from services.billing.prices.tables import StoredBook
+from services.runtime.database import Session
 
 
 async def publish(session: AsyncSession, contents: Sequence[Mapping[str, Any]], now: datetime.datetime) -> None:
@@ -28,9 +29,11 @@ async def publish(session: AsyncSession, contents: Sequence[Mapping[str, Any]], 
             raise domain.BookError(f"price book {book.version} was published with other content; add a new version")
 
 
-async def books(session: AsyncSession) -> list[domain.PriceBook]:
+_BOOKS = sa.select(StoredBook.content).order_by(StoredBook.version)
+
+
+async def books(session: Session) -> list[domain.PriceBook]:
     """Answer all published books by version. Raises BookError when they contradict each other."""
-    contents = await session.scalars(sa.select(StoredBook.content).order_by(StoredBook.version))
-    found = [domain.parse(json.loads(content)) for content in contents]
+    found = [domain.parse(json.loads(row.content)) for row in await session.execute(_BOOKS)]
     domain.check_order(found)
     return found

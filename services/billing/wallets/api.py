@@ -9,13 +9,13 @@ from services.billing import errors
 from services.billing.prices import money
 from services.billing.wallets import domain, store
 from services.billing.wallets.domain import Moment, Order, Terms
-from services.billing.wallets.ledger import Ledger
+from services.billing.wallets.ledger import Busy, Ledger
 from services.billing.wallets.tables import Lot, Wallet
 from services.runtime import caller, ids, metrics, pages, telemetry
 from services.runtime import errors as common
 from services.runtime.caller import CALLER, SERVICE
 from services.runtime.clock import Clock
-from services.runtime.database import Database
+from services.runtime.database import Database, Session
 
 POLICY = {
     "GetWallet": CALLER("billing.read"),
@@ -65,22 +65,32 @@ class Wallets:
 
         A refusal changes nothing, so the same request may be tried again.
         """
-        terms, now = _terms(request), self._clock.now()
-        row, refusal = None, None
-        async with self._database.transaction() as session:
-            try:
-                order = await self._ledger.price(session, terms, _moment(request.expire_time), now)
-                _check_max(request, order)
-                row = await self._ledger.hold(session, order, now)
-            except common.Failure as failure:
-                refusal = failure
-            if row is None:
-                row = await store.hold_of(session, terms.video)
-            if row is None and refusal:
-                raise refusal
-            domain.check_same(store.terms_of(row), terms)
+        now = self._clock.now()
+        try:
+            async with self._database.reading() as session:
+                row = await self._authorize(session, request, now, locked=False)
+        except Busy:
+            async with self._database.quick() as session:
+                row = await self._authorize(session, request, now, locked=True)
         _count(row, "create_time", now)
         return _hold(row)
+
+    async def _authorize(
+        self, session: Session, request: wallets_pb2.AuthorizeRequest, now: Moment, *, locked: bool
+    ) -> Any:
+        terms, row, refusal = _terms(request), None, None
+        try:
+            order = await self._ledger.price(session, terms, _moment(request.expire_time), now)
+            _check_max(request, order)
+            row = await self._ledger.hold(session, order, now, locked=locked)
+        except common.Failure as failure:
+            refusal = failure
+        if row is None:
+            row = await store.hold_of(session, terms.video)
+        if row is None and refusal:
+            raise refusal
+        domain.check_same(store.terms_of(row), terms)
+        return row
 
     async def Capture(self, request: wallets_pb2.CaptureRequest, _: Any) -> wallets_pb2.Hold:
         """End a hold by its video's outcome, charging the outcome's share of it."""
@@ -93,8 +103,12 @@ class Wallets:
     async def _end(self, video: str, outcome: str | None) -> wallets_pb2.Hold:
         _check_id("video", "vid", video)
         now = self._clock.now()
-        async with self._database.transaction() as session:
-            row = await self._ledger.end(session, video, outcome, now)
+        try:
+            async with self._database.reading() as session:
+                row = await self._ledger.end(session, video, outcome, now)
+        except Busy:
+            async with self._database.quick() as session:
+                row = await self._ledger.end(session, video, outcome, now, locked=True)
         _count(row, "end_time", now)
         return _hold(row)
 

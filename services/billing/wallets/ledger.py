@@ -11,9 +11,24 @@ from services.billing.prices import money
 from services.billing.prices.shelf import Shelf
 from services.billing.wallets import domain, store
 from services.billing.wallets.domain import Ending, Moment, Movement, Order, Terms
+from services.runtime.database import Session
 from services.runtime.profile import Profile
 
 _RETRY_SECONDS = 10
+
+
+class Busy(Exception):
+    """Others have changed the wallet meanwhile: nothing is done, and it must be locked first."""
+
+
+def _movements(row: Any, ending: Ending) -> list[Movement]:
+    """What the end of a hold books: what is charged, and what comes back to lots past their dates."""
+    terms, made = store.terms_of(row), []
+    if ending.charged:
+        made.append(domain.charge_of(terms, row.currency, ending))
+    if ending.lapsed:
+        made.append(domain.lapse_of_hold(terms, row.currency, ending))
+    return made
 
 
 class Ledger:
@@ -25,17 +40,17 @@ class Ledger:
         self._shelf = shelf
         self._journals_per_hour = journals_per_hour
 
-    async def currency(self, session: AsyncSession, now: Moment) -> str:
+    async def currency(self, session: Session, now: Moment) -> str:
         """Answer the currency of the price book in force, which is the currency of every wallet."""
         return prices.in_force(await self._shelf.books(session), now).currency
 
-    async def check(self, session: AsyncSession, now: Moment) -> None:
+    async def check(self, session: Session, now: Moment) -> None:
         """Raise ValueError when the profile gives its credit in another currency than the prices are in."""
         currency = await self.currency(session, now)
         if self._trial.amount_micros and self._trial.currency != currency:
             raise ValueError(f"the profile's trial credit is in {self._trial.currency}, the price book in {currency}")
 
-    async def open(self, session: AsyncSession, organization: str, now: Moment) -> None:
+    async def open(self, session: Session, organization: str, now: Moment) -> None:
         """Make the wallet with its trial credit unless it exists; of two at once one makes it, the other waits."""
         currency, lot = await self.currency(session, now), None
         if self._trial.amount_micros:
@@ -44,7 +59,7 @@ class Ledger:
         if await store.open_wallet(session, organization, currency, lot, now) and lot:
             await self._book(session, domain.grant_of_trial(organization, currency, lot.id, lot.granted), now)
 
-    async def price(self, session: AsyncSession, terms: Terms, expire_time: Moment, now: Moment) -> Order:
+    async def price(self, session: Session, terms: Terms, expire_time: Moment, now: Moment) -> Order:
         """Price the terms by their version of the book. Raises PRICE_UNKNOWN when it may not be held any more."""
         book = prices.book_for_hold(await self._shelf.books(session), terms.price_version, now)
         if book is None:
@@ -52,31 +67,35 @@ class Ledger:
         amount = prices.price(book, terms.model, terms.resolution, terms.duration_seconds)
         return Order(terms, book.currency, amount, expire_time)
 
-    async def hold(self, session: AsyncSession, order: Order, now: Moment) -> Any | None:
+    async def hold(self, session: Session, order: Order, now: Moment, *, locked: bool = False) -> Any | None:
         """Decide slot and money under the wallet's lock, and hold; answers the row. None: the video has one already.
 
-        Raises WALLET_PARKED, TOO_MANY_OPEN_VIDEOS, BALANCE_TOO_LOW; nothing is changed then.
+        Without `locked` it is one statement, which needs no transaction around it, and raises Busy when the wallet was
+        changed by others meanwhile or is not open yet; with it the wallet is opened and locked first. Raises
+        WALLET_PARKED, TOO_MANY_OPEN_VIDEOS, BALANCE_TOO_LOW; nothing is changed then.
         """
-        wallet = await store.lock_wallet(session, order.terms.organization)
-        if wallet is None:
+        if locked and await store.lock_wallet(session, order.terms.organization) is None:
             await self.open(session, order.terms.organization, now)
-            wallet = await store.lock_wallet(session, order.terms.organization)
-        if wallet.park_time is not None:
+            await store.lock_wallet(session, order.terms.organization)
+        row = await store.hold(session, order, self.open_limit, now)
+        if row is None or not row.fresh:
+            raise Busy
+        if row.park_time is not None:
             raise errors.WALLET_PARKED()
-        if wallet.open_holds >= self.open_limit:
+        if row.open_holds >= self.open_limit:
             raise errors.TOO_MANY_OPEN_VIDEOS(limit=self.open_limit, retry_after=_RETRY_SECONDS)
-        row, usable = await store.hold(session, order, now)
-        if row is None and usable < order.amount:
-            needs, available = money.text(order.amount), money.text(usable)
+        if row.video is None and row.usable < order.amount:
+            needs, available = money.text(order.amount), money.text(row.usable)
             raise errors.BALANCE_TOO_LOW(needs=needs, available=available, currency=order.currency)
-        return row
+        return row if row.video else None
 
-    async def end(self, session: AsyncSession, video: str, outcome: str | None, now: Moment) -> Any:
+    async def end(self, session: Session, video: str, outcome: str | None, now: Moment, *, locked: bool = False) -> Any:
         """End the hold of a video by its outcome (None: without a charge) and answer its row.
 
-        An ended hold answers its recorded end; a video without a hold is barred.
+        An ended hold answers its recorded end; a video without a hold is barred. Without `locked` each statement is
+        whole by itself, so no transaction is needed around them, and Busy is raised when one is.
         """
-        while (found := await store.lock_open_hold(session, video)) is None:
+        while (found := await store.open_hold(session, video, locked=locked)) is None:
             row = await store.hold_of(session, video)
             if row is None:
                 await store.bar(session, video, await self.currency(session, now), now)
@@ -84,17 +103,16 @@ class Ledger:
                 return row
         row, pieces = found
         book = await self._shelf.book(session, row.price_version)
-        return await self._settle(
-            session, row, domain.end(pieces, outcome, book.outcomes.get(outcome or "", 0), now), now
-        )
-
-    async def _settle(self, session: AsyncSession, row: Any, ending: Ending, now: Moment) -> Any:
-        terms = store.terms_of(row)
-        ended = await store.end_hold(session, terms.video, ending, now)
-        if ending.charged:
-            await self._book(session, domain.charge_of(terms, row.currency, ending), now)
-        if ending.lapsed:
-            await self._book(session, domain.lapse_of_hold(terms, row.currency, ending), now)
+        ending = domain.end(pieces, outcome, book.outcomes.get(outcome or "", 0), now)
+        movements = _movements(row, ending)
+        if len(movements) > 1 and not locked:
+            raise Busy
+        alone = movements[0] if movements and not locked else None
+        ended = await store.end_hold(session, video, ending, alone, now=now, most_per_hour=self._journals_per_hour)
+        if ended is None:
+            raise Busy
+        for movement in movements if locked else ():
+            await self._book(session, movement, now)
         return ended
 
     async def lapse(self, session: AsyncSession, organization: str, now: Moment) -> int:
@@ -112,7 +130,7 @@ class Ledger:
             await self._book(session, movement, now)
         return len(lots)
 
-    async def _book(self, session: AsyncSession, movement: Movement, now: Moment) -> None:
+    async def _book(self, session: Session, movement: Movement, now: Moment) -> None:
         if await store.book(session, movement, now, self._journals_per_hour):
             detail = {"kind": movement.kind, "limit": str(self._journals_per_hour)}
             await audit.record(

@@ -1,7 +1,8 @@
 """All SQL of wallets, lots, holds and the journal.
 
-Whatever changes a wallet holds its row's lock first, and reads lots after it, so that nothing read is stale. A hold's
-row is locked before its wallet's.
+Whatever changes a wallet or its lots holds the wallet's lock and counts its `version`. A statement that locks and reads
+lots at once compares the locked row with the one of its own snapshot: where they differ it had to wait, its lots are
+stale, and it changes nothing. A hold's row is locked before its wallet's.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.billing.wallets.domain import Ending, Movement, Order, Piece, Terms
 from services.billing.wallets.tables import Entry, Hold, HoldLot, Journal, Lot, Wallet
 from services.runtime import ids
+from services.runtime.database import Session
 from services.runtime.pages import Page
 
 Moment = datetime.datetime
@@ -25,7 +27,11 @@ _HOLDS = Hold.__table__.c
 _TERMS = [field.name for field in dataclasses.fields(Terms)]
 
 
-async def open_wallet(session: AsyncSession, organization: str, currency: str, trial: Lot | None, now: Moment) -> bool:
+_OPEN = insert(Wallet).on_conflict_do_nothing().returning(Wallet.organization)
+_TRIAL = sa.insert(Lot)
+
+
+async def open_wallet(session: Session, organization: str, currency: str, trial: Lot | None, now: Moment) -> bool:
     """Make the wallet unless it exists, with the trial lot; answers whether it was made. The caller books the grant.
 
     Who comes second at the same time waits, and finds it made.
@@ -33,13 +39,11 @@ async def open_wallet(session: AsyncSession, organization: str, currency: str, t
     amount = trial.granted if trial else 0
     wallet = {
         "organization": organization, "currency": currency, "available": amount, "held": 0, "open_holds": 0,
-        "version": 1, "create_time": now,
+        "version": 1, "park_time": None, "brake_time": None, "create_time": now,
     }  # fmt: skip
-    statement = insert(Wallet).values(wallet).on_conflict_do_nothing().returning(Wallet.organization)
-    made = (await session.execute(statement)).first() is not None
+    made = (await session.execute(_OPEN, wallet)).first() is not None
     if made and trial:
-        session.add(trial)
-        await session.flush()
+        await session.execute(_TRIAL, {column.key: getattr(trial, column.key) for column in Lot.__table__.c})
     return made
 
 
@@ -58,13 +62,19 @@ _LOCK_WALLET = (
 )
 
 
-async def lock_wallet(session: AsyncSession, organization: str) -> Any:
+async def lock_wallet(session: Session, organization: str) -> Any:
     """Lock the wallet's row until the transaction ends and answer it; None when there is no wallet."""
     return (await session.execute(_LOCK_WALLET, {"organization": organization})).first()
 
 
 _HOLD = sa.text(f"""
-WITH usable AS MATERIALIZED (
+WITH wallet AS MATERIALIZED (
+  SELECT organization, open_holds, park_time, version FROM wallets WHERE organization = :organization FOR UPDATE
+), seen AS MATERIALIZED (
+  SELECT version FROM wallets WHERE organization = :organization
+), free AS (
+  SELECT FROM wallet, seen WHERE wallet.version = seen.version AND park_time IS NULL AND open_holds < :open_limit
+), usable AS MATERIALIZED (
   SELECT id, available, row_number() OVER burn AS position, sum(available) OVER burn - available AS before FROM lots
   WHERE organization = :organization AND available > 0 AND (expire_time IS NULL OR expire_time > :now)
   WINDOW burn AS (ORDER BY {BURN_ORDER} ROWS UNBOUNDED PRECEDING)
@@ -72,7 +82,7 @@ WITH usable AS MATERIALIZED (
   INSERT INTO holds (video, id, organization, project, account, model, resolution, duration_seconds, price_version,
     currency, amount, state, create_time, expire_time)
   SELECT :video, :id, :organization, :project, :account, :model, :resolution, :duration_seconds, :price_version,
-    :currency, :amount, 'HELD', :now, :expire_time
+    :currency, :amount, 'HELD', :now, :expire_time FROM free
   WHERE (SELECT coalesce(sum(available), 0) FROM usable) >= :amount
   ON CONFLICT (video) DO NOTHING RETURNING *
 ), taken AS (
@@ -83,58 +93,59 @@ WITH usable AS MATERIALIZED (
 ), lot AS (
   UPDATE lots SET available = lots.available - taken.amount, held = lots.held + taken.amount
   FROM taken WHERE lots.id = taken.id
-), wallet AS (
+), changed AS (
   UPDATE wallets SET available = wallets.available - :amount, held = wallets.held + :amount,
     open_holds = wallets.open_holds + 1, version = wallets.version + 1
   FROM hold WHERE wallets.organization = hold.organization
 )
-SELECT found.usable, hold.* FROM (SELECT coalesce(sum(available), 0)::bigint AS usable FROM usable) AS found
+SELECT found.usable, wallet.open_holds, wallet.park_time, wallet.version = seen.version AS fresh, hold.*
+FROM wallet CROSS JOIN seen CROSS JOIN (SELECT coalesce(sum(available), 0)::bigint AS usable FROM usable) AS found
 LEFT JOIN hold ON true
 """).bindparams(  # noqa: S608  BURN_ORDER is ours
     *(sa.bindparam(name, type_=sa.Text) for name in ("video", "id", "organization", "project", "account", "model")),
     *(sa.bindparam(name, type_=sa.Text) for name in ("resolution", "currency")),
-    *(sa.bindparam(name, type_=sa.Integer) for name in ("duration_seconds", "price_version")),
+    *(sa.bindparam(name, type_=sa.Integer) for name in ("duration_seconds", "price_version", "open_limit")),
     sa.bindparam("amount", type_=sa.BigInteger),
     *(sa.bindparam(name, type_=sa.DateTime(timezone=True)) for name in ("now", "expire_time")),
 )
 
 
-async def hold(session: AsyncSession, order: Order, now: Moment) -> tuple[Any | None, int]:
-    """Hold an amount for a video in burn order, in one statement; the caller has the wallet's lock.
+async def hold(session: Session, order: Order, open_limit: int, now: Moment) -> Any | None:
+    """Hold an amount for a video in burn order, in one statement, which takes the wallet's lock.
 
-    Answers (the row that was made, what could be spent before). None: nothing is changed, since the wallet has too
-    little or the video has a row already.
+    Answers a row: `usable` (what could be spent), `open_holds` and `park_time` before it, and the columns of the hold
+    that was made, None when nothing is changed. Not `fresh`: it had to wait for the lock, so that its lots are older
+    than the wallet, and nothing is changed; with the lock at hand it is always fresh. None: there is no wallet.
     """
-    values = dataclasses.asdict(order.terms) | {
-        "id": ids.new("hld"), "currency": order.currency, "amount": order.amount,
+    values = vars(order.terms) | {
+        "id": ids.new("hld"), "currency": order.currency, "amount": order.amount, "open_limit": open_limit,
         "expire_time": order.expire_time, "now": now,
     }  # fmt: skip
-    row = (await session.execute(_HOLD, values)).one()
-    return (row if row.video else None), row.usable
+    return (await session.execute(_HOLD, values)).first()
 
 
 _HOLD_OF = sa.select(Hold.__table__).where(_HOLDS.video == sa.bindparam("video"))
 
 
-async def hold_of(session: AsyncSession, video: str) -> Any | None:
+async def hold_of(session: Session, video: str) -> Any | None:
     """Answer the row of a video's hold or bar, None when there is none."""
     return (await session.execute(_HOLD_OF, {"video": video})).first()
 
 
-_LOCK_OPEN_HOLD = (
+_OPEN_HOLD = (
     sa.select(Hold.__table__, HoldLot.lot, HoldLot.amount.label("piece"), Lot.kind, Lot.expire_time.label("lot_end"))
     .join(Wallet, Wallet.organization == Hold.organization)
     .outerjoin(HoldLot, HoldLot.video == Hold.video)
     .outerjoin(Lot, Lot.id == HoldLot.lot)
     .where(Hold.video == sa.bindparam("video"), Hold.state == "HELD")
     .order_by(HoldLot.position)
-    .with_for_update(of=[Hold, Wallet])
 )
+_LOCK_OPEN_HOLD = _OPEN_HOLD.with_for_update(of=[Hold, Wallet])
 
 
-async def lock_open_hold(session: AsyncSession, video: str) -> tuple[Any, list[Piece]] | None:
-    """Lock an open hold, then its wallet; answers its row and what it took. None: it has ended, or there is none."""
-    rows = (await session.execute(_LOCK_OPEN_HOLD, {"video": video})).all()
+async def open_hold(session: Session, video: str, *, locked: bool) -> tuple[Any, list[Piece]] | None:
+    """Answer the row of an open hold and what it took; locked, it first and then its wallet. None: there is none."""
+    rows = (await session.execute(_LOCK_OPEN_HOLD if locked else _OPEN_HOLD, {"video": video})).all()
     if not rows:
         return None
     return rows[0], [Piece(row.lot, row.kind, row.piece, row.lot_end) for row in rows if row.lot]
@@ -145,58 +156,100 @@ def terms_of(row: Any) -> Any:
     return Terms(*(getattr(row, name) for name in _TERMS)) if row.organization else None
 
 
-async def bar(session: AsyncSession, video: str, currency: str, now: Moment) -> None:
+_BAR = sa.text("""
+INSERT INTO holds (video, id, currency, amount, charged, state, create_time, end_time)
+VALUES (:video, :id, :currency, 0, 0, 'RELEASED', :now, :now) ON CONFLICT DO NOTHING
+""").bindparams(
+    *(sa.bindparam(name, type_=sa.Text) for name in ("video", "id", "currency")),
+    sa.bindparam("now", type_=sa.DateTime(timezone=True)),
+)
+
+
+async def bar(session: Session, video: str, currency: str, now: Moment) -> None:
     """Bar a video that has no row; waits for one that is being made, and then does nothing."""
-    row = {
-        "video": video, "id": ids.new("hld"), "currency": currency, "amount": 0, "charged": 0, "state": "RELEASED",
-        "create_time": now, "end_time": now,
-    }  # fmt: skip
-    await session.execute(insert(Hold).values(row).on_conflict_do_nothing())
+    await session.execute(_BAR, {"video": video, "id": ids.new("hld"), "currency": currency, "now": now})
 
 
 _END = sa.text("""
 WITH part AS MATERIALIZED (
   SELECT lot, held, back FROM unnest(CAST(:lots AS text[]), CAST(:held AS bigint[]), CAST(:back AS bigint[]))
     AS part (lot, held, back)
+), hold AS MATERIALIZED (
+  SELECT video, organization FROM holds WHERE video = :video AND state = 'HELD' FOR UPDATE
+), wallet AS MATERIALIZED (
+  SELECT wallets.organization, version FROM wallets JOIN hold USING (organization) FOR UPDATE OF wallets
+), free AS (
+  SELECT wallet.organization FROM wallet JOIN wallets AS seen USING (organization)
+  WHERE wallet.version = seen.version AND (CAST(:journal AS text) IS NULL OR (
+    SELECT count(*) FROM (
+      SELECT FROM journals WHERE journals.organization = wallet.organization AND kind = :kind
+        AND journals.create_time > greatest(CAST(:since AS timestamptz), brake_time)
+      LIMIT :most
+    ) AS recent
+  ) < :most)
 ), ended AS (
   UPDATE holds SET state = :state, charged = :charged, outcome = :outcome, end_time = :now
-  WHERE video = :video AND state = 'HELD' RETURNING *
-), wallet AS (
+  FROM free WHERE video = :video AND state = 'HELD' RETURNING holds.*
+), changed AS (
   UPDATE wallets SET available = wallets.available + (SELECT coalesce(sum(back), 0)::bigint FROM part),
     held = wallets.held - ended.amount, open_holds = open_holds - 1, version = version + 1
-  FROM ended WHERE wallets.organization = ended.organization
+  FROM ended WHERE wallets.organization = ended.organization RETURNING wallets.organization
 ), lot AS (
   UPDATE lots SET held = lots.held - part.held, available = lots.available + part.back
-  FROM part, ended WHERE lots.id = part.lot
+  FROM part, changed WHERE lots.id = part.lot
+), journal AS (
+  INSERT INTO journals (id, kind, scope, key, fingerprint, organization, video, description, lines, effective_time,
+    create_time)
+  SELECT :journal, :kind, :scope, :key, :fingerprint, organization, :video, :description, :lines, :now, :now
+  FROM changed WHERE CAST(:journal AS text) IS NOT NULL RETURNING id
+), entry AS (
+  INSERT INTO entries (journal, account, organization, lot, amount, currency)
+  SELECT journal.id, line.account, organization, line.lot, line.amount, :currency
+  FROM journal, changed, unnest(CAST(:accounts AS text[]), CAST(:line_lots AS text[]), CAST(:amounts AS bigint[]))
+    WITH ORDINALITY AS line (account, lot, amount, place) ORDER BY place
 )
 SELECT * FROM ended
 """).bindparams(
-    *(sa.bindparam(name, type_=sa.Text) for name in ("video", "state", "outcome")),
-    sa.bindparam("charged", type_=sa.BigInteger),
+    *(sa.bindparam(name, type_=sa.Text) for name in ("video", "state", "outcome", "journal", "kind", "scope", "key")),
+    *(sa.bindparam(name, type_=sa.Text) for name in ("fingerprint", "description", "currency")),
+    *(sa.bindparam(name, type_=sa.BigInteger) for name in ("charged", "lines", "most")),
     sa.bindparam("now", type_=sa.DateTime(timezone=True)),
 )
+_NO_MOVEMENT = dict.fromkeys(("kind", "scope", "key", "fingerprint", "description", "currency", "lines"))
 
 
-async def end_hold(session: AsyncSession, video: str, ending: Ending, now: Moment) -> Any:
-    """End a locked open hold and give its lots back what is not charged; answers its row. The caller books the rest."""
+async def end_hold(
+    session: Session, video: str, ending: Ending, movement: Movement | None, *, now: Moment, most_per_hour: int
+) -> Any | None:
+    """End an open hold under its lock and its wallet's, give its lots back what is not charged, and book the movement,
+    in one statement; answers its row.
+
+    None, and nothing is changed: it has ended, it had to wait for the wallet's lock, or the movement would be one more
+    of its kind within an hour than so many. With both locks at hand only the last can be.
+    """
     values = {
         "video": video, "state": ending.state, "outcome": ending.outcome, "charged": ending.charged, "now": now,
         "lots": [part.lot for part in ending.parts],
         "held": [part.charged + part.returned + part.lapsed for part in ending.parts],
         "back": [part.returned for part in ending.parts],
+        **_NO_MOVEMENT, "journal": None, "accounts": [], "line_lots": [], "amounts": [],
+        "since": now - datetime.timedelta(hours=1), "most": most_per_hour,
     }  # fmt: skip
-    return (await session.execute(_END, values)).one()
+    if movement is not None:
+        values |= _values(movement)
+    return (await session.execute(_END, values)).first()
 
 
 _BOOK = sa.text("""
 WITH journal AS (
   INSERT INTO journals (id, kind, scope, key, fingerprint, organization, video, description, lines, effective_time,
     create_time)
-  VALUES (:id, :kind, :scope, :key, :fingerprint, :organization, :video, :description, :lines, :now, :now) RETURNING id
+  VALUES (:journal, :kind, :scope, :key, :fingerprint, :organization, :video, :description, :lines, :now, :now)
+  RETURNING id
 ), entry AS (
   INSERT INTO entries (journal, account, organization, lot, amount, currency)
   SELECT journal.id, line.account, :organization, line.lot, line.amount, :currency
-  FROM journal, unnest(CAST(:accounts AS text[]), CAST(:lots AS text[]), CAST(:amounts AS bigint[]))
+  FROM journal, unnest(CAST(:accounts AS text[]), CAST(:line_lots AS text[]), CAST(:amounts AS bigint[]))
     WITH ORDINALITY AS line (account, lot, amount, place) ORDER BY place
 )
 UPDATE wallets SET park_time = :now WHERE organization = :organization AND park_time IS NULL AND (
@@ -207,24 +260,29 @@ UPDATE wallets SET park_time = :now WHERE organization = :organization AND park_
   ) AS recent
 ) >= :most RETURNING organization
 """).bindparams(
-    *(sa.bindparam(name, type_=sa.Text) for name in ("id", "kind", "scope", "key", "fingerprint", "organization")),
+    *(sa.bindparam(name, type_=sa.Text) for name in ("journal", "kind", "scope", "key", "fingerprint", "organization")),
     *(sa.bindparam(name, type_=sa.Text) for name in ("video", "description", "currency")),
     *(sa.bindparam(name, type_=sa.BigInteger) for name in ("lines", "most")),
     sa.bindparam("now", type_=sa.DateTime(timezone=True)),
 )
 
 
-async def book(session: AsyncSession, movement: Movement, now: Moment, most_per_hour: int) -> bool:
+async def book(session: Session, movement: Movement, now: Moment, most_per_hour: int) -> bool:
     """Book a movement. Answers True when it is more than so many of its kind within an hour, which parks the wallet."""
-    values = {
-        "id": ids.new("txn"), "kind": movement.kind, "scope": movement.scope, "key": movement.key,
-        "fingerprint": movement.fingerprint, "organization": movement.organization, "video": movement.video,
-        "description": movement.description, "lines": len(movement.lines), "currency": movement.currency, "now": now,
-        "accounts": [line.account for line in movement.lines], "lots": [line.lot for line in movement.lines],
-        "amounts": [line.amount for line in movement.lines],
-        "since": now - datetime.timedelta(hours=1), "most": most_per_hour,
+    values = _values(movement) | {
+        "organization": movement.organization, "video": movement.video,
+        "now": now, "since": now - datetime.timedelta(hours=1), "most": most_per_hour,
     }  # fmt: skip
     return (await session.execute(_BOOK, values)).first() is not None
+
+
+def _values(movement: Movement) -> dict[str, Any]:
+    return {
+        "journal": ids.new("txn"), "kind": movement.kind, "scope": movement.scope, "key": movement.key,
+        "fingerprint": movement.fingerprint, "description": movement.description, "lines": len(movement.lines),
+        "currency": movement.currency, "accounts": [line.account for line in movement.lines],
+        "line_lots": [line.lot for line in movement.lines], "amounts": [line.amount for line in movement.lines],
+    }  # fmt: skip
 
 
 async def unpark(session: AsyncSession, organization: str, now: Moment) -> bool:
