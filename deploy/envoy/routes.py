@@ -77,6 +77,7 @@ def routes(methods: Iterable[Method]) -> list[dict[str, Any]]:
         _grpc(),
         _refusal("unreadable", 400, {"prefix": "/", "headers": [_UNREADABLE]}),
         *(_route(method) for method in ordered),
+        *_other_verbs(ordered),
         _refusal("unknown", 404, {"prefix": "/"}),
         _refusal("connect", 404, {"connect_matcher": {}}),
     ]
@@ -106,6 +107,21 @@ def _rank(path: str) -> int:
     if "{" not in path:
         return 0
     return 1 if ":" in path.rpartition("}")[2] else 2
+
+
+def _other_verbs(ordered: Iterable[Method]) -> list[dict[str, Any]]:
+    """Refuse a published path with another verb, and name its own (RFC 9110, 15.5.6)."""
+    verbs: dict[str, list[str]] = {}
+    for method in ordered:
+        verbs.setdefault(method.path, []).append(method.verb)
+    return [_not_allowed(path, ", ".join(sorted(served))) for path, served in verbs.items()]
+
+
+def _not_allowed(path: str, allowed: str) -> dict[str, Any]:
+    # What ends in `:something` is a custom verb that nobody serves, and no id.
+    regex = pattern(path).removesuffix("[^/]+") + ("[^/:]+" if path.endswith("}") else "")
+    match = {"safe_regex": {"regex": regex}} if "{" in path else {"path": path}
+    return {**_refusal("verb", 405, match), "response_headers_to_add": [_header("allow", allowed)]}
 
 
 _UNREADABLE = {"name": ":path", "string_match": {"safe_regex": {"regex": READABLE}}, "invert_match": True}

@@ -111,7 +111,7 @@ async def test_a_bad_body_is_refused_and_leaves_nothing(customer, books, row):
 
 PATHS = [
     ("GET", "/v1/nothing", 404, 5, "METHOD_UNKNOWN"),
-    ("PUT", "/v1/videos", 404, 5, "METHOD_UNKNOWN"),
+    ("PUT", "/v1/videos", 405, 12, "METHOD_NOT_ALLOWED"),
     ("GET", "/v1/videos/", 404, 5, None),
     ("GET", "/v1/videos/%ff", 400, 3, None),
     ("GET", "/v1/videos/..%2f..%2fetc", 404, 5, None),

@@ -167,6 +167,7 @@ def test_what_is_published_says_how_the_edge_treats_it(method):
     assert edge.gate
     assert edge.strictness
     assert method.server_streaming or edge.timeout_seconds <= 60
+    assert edge.check_body == bool(options.Extensions[annotations_pb2.http].body)
     assert not method.client_streaming
 
 

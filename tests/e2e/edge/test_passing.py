@@ -63,10 +63,11 @@ def test_check_is_told_the_route_and_never_by_the_client(edge, client):
     assert not [name for name in asked.request.http.headers if name.startswith("x-filmgate")]
 
 
-def test_check_reads_the_body_only_where_a_dropped_field_could_cost_money(edge, client):
-    client.post("/v1/videos", json={"model": "m"})
-    assert json.loads(edge.checks[-1].attributes.request.http.raw_body) == {"model": "m"}
-    client.post("/v1/videos/vid_1:cancel", json={})
+def test_check_reads_every_json_body_and_no_upload(edge, client):
+    for path in ("/v1/videos", "/v1/videos/vid_1:cancel", "/v1/sessions:refresh"):
+        client.post(path, json={"model": "m"})
+        assert json.loads(edge.checks[-1].attributes.request.http.raw_body) == {"model": "m"}
+    client.post("/v1/files", content=b"bytes")
     assert not edge.checks[-1].attributes.request.http.raw_body
 
 
@@ -110,7 +111,7 @@ def test_a_stream_comes_as_server_sent_events(client):
 
 def test_every_published_method_is_reached_by_its_path(edge, client):
     for method in (*contracts.methods(DESCRIPTORS), *routes.plain_methods()):
-        path = method.path.replace("{id}", "x_1")
+        path = method.path.replace("{id}", "x_1").replace("{file}", "page.css")
         assert "{" not in path
         body = {"content": b"{}"} if method.verb in {"POST", "PATCH"} else {}
         answer = client.request(method.verb, path, **body)

@@ -68,10 +68,8 @@ UNKNOWN = [
     ("GET", "/v2/videos"),
     ("GET", "/v1/videos/"),
     ("GET", "/v1/videos/vid_1/"),
-    ("PUT", "/v1/videos"),
-    ("OPTIONS", "/v1/videos"),
     ("POST", "/v1/videos/vid_1:nope"),
-    ("TRACE", "/v1/videos"),
+    ("TRACE", "/v1/nothing"),
     ("POST", "/filmgate.billing.v1.Wallets/Authorize"),
     ("POST", "/filmgate.billing.v1.Wallets/GetWallet"),
     ("POST", "/filmgate.auth.v1.Accounts/FreezeAccount"),
@@ -88,8 +86,38 @@ def test_what_is_not_published_does_not_exist(edge, client, verb, path):
     assert (len(edge.calls), len(edge.checks)) == before
 
 
+OTHER_VERBS = [
+    ("PUT", "/v1/videos", "GET, POST"),
+    ("OPTIONS", "/v1/videos", "GET, POST"),
+    ("TRACE", "/v1/videos", "GET, POST"),
+    ("QUERY", "/v1/videos/vid_1", "DELETE, GET"),
+    ("PATCH", "/v1/videos/vid_1:cancel", "POST"),
+    ("PATCH", "/v1/videos/vid_1/content", "GET, HEAD"),
+    ("POST", "/v1/wallet", "GET"),
+    ("DELETE", "/openapi.json", "GET, HEAD"),
+]
+
+
+@pytest.mark.parametrize(("verb", "path", "allowed"), OTHER_VERBS)
+def test_another_verb_is_refused_with_those_that_are_served(edge, client, verb, path, allowed):
+    before = len(edge.calls), len(edge.checks)
+    answer = client.request(verb, path, content=b"{}", headers={"content-type": "application/json"})
+    assert refused(answer) == (405, 12, "METHOD_NOT_ALLOWED")
+    assert answer.headers["allow"] == allowed
+    assert (len(edge.calls), len(edge.checks)) == before
+
+
+@pytest.mark.parametrize("name", ["o%`17oip8xek-", "a!b", "%", "x|y", "~", "a'b"])
+def test_a_header_whose_name_grpc_does_not_know_goes_no_further(edge, client, name):
+    assert client.get("/v1/videos/vid_1", headers={name: "x", "x-known": "y"}).status_code == 200
+    assert edge.calls[-1].headers["x-known"] == "y"
+    assert name not in edge.calls[-1].headers
+    assert client.get("/v1/files/fil_1/content", headers={name: "x"}).status_code == 200
+    assert name not in {key.lower() for key in edge.calls[-1].headers}
+
+
 def test_head_is_answered_only_where_there_is_content(client):
-    assert client.head("/v1/videos/vid_1").status_code == 404
+    assert client.head("/v1/videos/vid_1").status_code == 405
     assert client.head("/v1/videos/vid_1/content").status_code == 200
 
 
@@ -149,6 +177,7 @@ GARBAGE = [
     b"POST /v1/videos HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n",
     b"POST /v1/videos HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     b"POST /v1/videos HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"QUERY /v1/videos HTTP/1.1\r\nHost: a\r\n\r\n",  # which has to say what its body is
     b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
     b"GET /v1/videos HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
 ]

@@ -100,6 +100,16 @@ async def test_a_key_is_revoked_for_good(auth):
         await auth.keys.UpdateKey(update, metadata=person.metadata())
 
 
+async def test_a_key_keeps_a_name(auth):
+    person = await auth.register()
+    made = await auth.key(person, display_name="robot")
+    async with rpc.refused(reason="FIELD_INVALID"):
+        update = keys_pb2.UpdateKeyRequest(id=made.id, display_name="")
+        await auth.keys.UpdateKey(update, metadata=person.metadata())
+    found = await auth.keys.GetKey(keys_pb2.GetKeyRequest(id=made.id), metadata=person.metadata())
+    assert found.display_name == "robot"
+
+
 async def test_a_key_expires(auth):
     person = await auth.register()
     made = await auth.key(person, expire_time=at(auth.clock.now() + datetime.timedelta(hours=1)))
