@@ -12,14 +12,17 @@ def summary(seed: int, rounds: list[Round]) -> dict[str, Any]:
     """Sum up; times in seconds, percentiles by nearest rank."""
     outcomes: collections.Counter[str] = collections.Counter()
     refused: collections.Counter[str] = collections.Counter()
+    attempts: collections.Counter[int] = collections.Counter()
     for found in rounds:
         outcomes.update(found.outcomes)
         refused.update(found.refused)
+        attempts.update(found.attempts)
     return {
         "seed": seed,
         "rounds": len(rounds),
         "orders": sum(found.orders for found in rounds),
         "outcomes": dict(outcomes),
+        "attempts": {str(number): videos for number, videos in sorted(attempts.items())},
         "refused": dict(refused),
         "violations": [{"round": found.command, "violation": text} for found in rounds for text in found.violations],
         "kinds": {kind: _times([found for found in rounds if found.kind == kind]) for kind in _kinds(rounds)},
@@ -42,6 +45,7 @@ def table(told: dict[str, Any]) -> str:
             f" {row['ready_p50_s']:>10.2f} {row['ready_p95_s']:>7.2f}"
         )
     lines += ["", f"seed {told['seed']}, {told['rounds']} rounds, {told['orders']} orders: {told['outcomes']}"]
+    lines += [f"videos by attempts: {told['attempts']}"]
     lines += [f"told meanwhile: {told['refused']}", f"violations: {len(told['violations'])}"]
     return "\n".join(lines)
 
