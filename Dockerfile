@@ -32,12 +32,13 @@ RUN python3 -m venv --without-pip /opt/protos \
        --constraint requirements.lock -r pyproject.toml --extra protos
 COPY deploy/__init__.py deploy/protos.py deploy/
 COPY deploy/envoy deploy/envoy
+COPY deploy/openapi deploy/openapi
 COPY protos protos
 COPY services services
 COPY profiles profiles
 # The generated code is made here, since it is not in git. What only makes it stays behind.
 RUN PYTHONPATH=.:gen /opt/protos/bin/python -m deploy.protos \
-    && rm -r deploy/protos.py gen/protovendor \
+    && rm -r deploy/protos.py deploy/openapi gen/protovendor \
     && python3 -m compileall -q deploy services gen
 
 FROM python

@@ -66,6 +66,8 @@ lock: $(VENV)/.ok ## Resolve the dependencies anew and write the lock files
 	  --upgrade --override $(WAN)/without_torch.txt $(WAN)/requirements.in -o $(WAN)/requirements.lock
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --upgrade deploy/k8s/requirements.in -o $(TOOLS_LOCK)
+	$(UV) compile -q --python-version 3.12 --python-platform linux --generate-hashes --no-annotate --no-header \
+	  --upgrade --constraint $(WAN)/requirements.lock deploy/k8s/wan.in -o deploy/k8s/wan.lock
 
 ##@ Check
 # Two at a time, a file in one process. In tests/faults most of the time is waiting for leases to run out.

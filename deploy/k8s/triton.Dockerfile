@@ -1,6 +1,9 @@
-# Triton with the suite's models.
+# Triton with the suite's models, as two images: `triton` makes previews on a CPU, `triton-wan` adds torch for GPUs.
 #
-#   docker build -t filmgate/triton:0.1.0 -f deploy/k8s/triton.Dockerfile .
+#   docker build -t filmgate/triton:0.1.0 -f deploy/k8s/triton.Dockerfile --target triton .
+#   docker build -t filmgate/triton-wan:0.1.0 -f deploy/k8s/triton.Dockerfile --target triton-wan .
+#
+# The weights are in neither: a volume holds them.
 #
 # 26.04 is Triton 2.68 on Ubuntu 24.04: the first images with a Python that our code runs on (3.12) are of 24.11, and
 # those before 25.07 have known holes in the Python backend. `make test` runs Triton 2.51 of the wheel. For a release
@@ -26,8 +29,14 @@ RUN sed -i '/^nvidia-pytriton==/,/[^\\]$/d' models.lock \
     && /opt/uv/bin/uv pip install -q --target /opt/models --python-version "${PYTHON}" --python-platform linux \
        --only-binary :all: --no-deps --require-hashes -r models.lock
 
+
+FROM packages AS packages-wan
+COPY deploy/k8s/wan.lock wan.lock
+RUN /opt/uv/bin/uv pip install -q --target /opt/wan --python-version "${PYTHON}" --python-platform linux \
+    --only-binary :all: --no-deps --require-hashes -r wan.lock
+
 # hadolint ignore=DL3006 # BASE has its version above
-FROM ${BASE}
+FROM ${BASE} AS triton
 COPY --from=packages /opt/models /opt/tritonserver/backends/python/site-packages
 COPY services/__init__.py /filmgate/services/
 COPY services/generation/__init__.py /filmgate/services/generation/
@@ -36,4 +45,7 @@ COPY services/generation/triton /filmgate/services/generation/triton
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
 ENTRYPOINT ["/opt/tritonserver/bin/tritonserver"]
-CMD ["--model-repository=/filmgate/services/generation/triton", "--model-control-mode=explicit", "--load-model=animatic"]
+
+FROM triton AS triton-wan
+COPY --from=packages-wan /opt/wan /opt/tritonserver/backends/python/site-packages
+USER 10001:10001
