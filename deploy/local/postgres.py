@@ -66,7 +66,14 @@ def _as_somebody() -> list[str]:
     if not users:
         raise PostgresError("PostgreSQL needs a user other than root, and this system knows none; run adduser first")
     user = users[min(users)]
-    return ["unshare", "--user", f"--map-user={user.pw_uid}", f"--map-group={user.pw_gid}", "--"]
+    prefix = ["unshare", "--user", f"--map-user={user.pw_uid}", f"--map-group={user.pw_gid}", "--"]
+    tried = subprocess.run([*prefix, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        raise PostgresError(
+            "PostgreSQL does not run as root, and this system lets root bear no other number "
+            f"({tried.stderr.strip()}). Run this as an ordinary user, or allow user namespaces."
+        )
+    return prefix
 
 
 class Postgres:

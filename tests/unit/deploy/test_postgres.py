@@ -139,3 +139,16 @@ def test_a_path_too_long_for_a_socket_gets_a_short_one(tmp_path):
     finally:
         postgres.stop()
         postgres.sockets.rmdir()
+
+
+def test_root_without_user_namespaces_is_told_what_to_do(tmp_path):
+    as_root = ["unshare", "--user", "--map-root-user"]
+    if os.geteuid() and subprocess.run([*as_root, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("here an ordinary user can bear no other number, so none can be root")
+    start = "import sys, pathlib, deploy.local.postgres as it; it.Postgres(pathlib.Path(sys.argv[1])).start()"
+    forbid = f'echo 0 > /proc/sys/user/max_user_namespaces; exec {sys.executable} -c "$0" "$1"'
+    command = [*as_root, "sh", "-c", forbid, start, str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "Run this as an ordinary user, or allow user namespaces." in ran.stderr
+    assert not (tmp_path / "pg.new").exists()
