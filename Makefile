@@ -24,7 +24,7 @@ PROTOS      := $(shell find protos -name '*.proto' 2>/dev/null)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-wan protos lock packages packages-tests packages-bench bench demo up down status logs clean k8s \
-        test test-unit test-integration test-e2e test-faults chaos test-wan lint fmt promises
+        test test-unit test-integration test-e2e test-faults chaos test-wan lint fmt bare promises
 
 ##@ Start here
 help: ## List every target
@@ -112,6 +112,9 @@ fmt: $(VENV)/.ok ## Format Python and protos
 
 bench: packages-bench setup protos ## Measure the suite on this machine [ROUNDS=5]
 	@$(PY) -m bench --rounds $(or $(ROUNDS),5)
+
+bare: ## Run a target in a bare Debian; needs root [DEBIAN=trixie TARGET=demo AS=guest]
+	@AS=$(AS) deploy/debian.sh $(or $(DEBIAN),trixie) $(or $(TARGET),demo)
 
 promises: $(VENV)/.ok ## Print which promises have a passing test
 	@$(PY) -m tests.support.promises
