@@ -61,12 +61,17 @@ async def _play(stage: Stage, load: Load, found: Round) -> None:
     load.start(dice)
     await asyncio.sleep(dice.uniform(*BEFORE_SECONDS))
     hit = time.monotonic()
+    stage.say(f"{found.command} begins")
     await KINDS[kind](stage, load, dice)
     found.fault_seconds = time.monotonic() - hit
+    stage.say(f"the fault is over after {found.fault_seconds:.3f} s")
     await _recover(stage, load, found)
+    stage.say(f"a video was made after {found.recovery_seconds:.3f} s, all was ready after {found.ready_seconds:.3f} s")
     await load.stop()
+    stage.say("the load has stopped")
     found.violations += load.faults
     faults, videos = await Checks(stage).all(load, dice)
+    stage.say(f"all is checked: {len(faults)} violations")
     found.violations += faults
     if kind in SECOND:
         await stage.dismiss()

@@ -3,6 +3,7 @@ knows poisons, and a second worker with a Triton of its own on call. It is tende
 
 import asyncio
 import contextlib
+import datetime
 import os
 import signal
 import sys
@@ -28,7 +29,7 @@ SECOND = ("triton2", "worker2")
 class Stage:
     """One suite and what the faults need of it. Start and stop it in the main thread.
 
-    `processes` are all that can be harmed, by name, PostgreSQL apart; `told` is what the supervisor said.
+    `processes` are all that can be harmed, by name, PostgreSQL apart.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,8 +44,7 @@ class Stage:
         }
         settings = {**SETTINGS, "FILMGATE_BILLING_ADDRESS": f"127.0.0.1:{more.billing_port}"}
         names = [name for name in NAMES if name != "triton"]
-        self.told: list[str] = []
-        self.suite = Suite(self.home, ports=chosen, settings=settings, names=names, say=self.told.append)
+        self.suite = Suite(self.home, ports=chosen, settings=settings, names=names, say=self.say)
         self.processes: dict[str, Process] = {}
         self._more = more
         self._tending: asyncio.Task[None] | None = None
@@ -94,6 +94,12 @@ class Stage:
         await asyncio.to_thread(triton.end, 10)
         self._tritons["triton2"].stop()
 
+    def say(self, line: str) -> None:
+        """Keep what the supervisor or a round says, beside the other logs."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        with (self.home / "logs" / "chaos.log").open("a") as log:
+            log.write(f"{now} {line}\n")
+
     def stubs(self, name: str = "triton") -> list[int]:
         """The process numbers of the model processes of a Triton."""
         return self._tritons[name].model_processes()
@@ -134,7 +140,7 @@ class Stage:
             self.suite.tend()
             for name in ("triton", *SECOND):
                 if name in self.processes:
-                    self.processes[name].tend(self.told.append)
+                    self.processes[name].tend(self.say)
             await asyncio.sleep(TEND_SECONDS)
 
 
