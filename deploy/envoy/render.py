@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from deploy.envoy import inside
+from deploy.envoy import inside, tracing
 from deploy.envoy.contracts import methods
 from deploy.envoy.refusals import EARLY_ID, REQUEST_ID, local_reply_config
 from deploy.envoy.routes import TYPE, plain_methods, preflight, routes
@@ -45,6 +45,10 @@ class Settings:
     """Plain HTTP: /ready for kubelets, which do not reach the admin page; 0: none."""
     metrics_port: int = 0
     """Plain HTTP: /stats/prometheus; 0: none."""
+    otlp_endpoint: str = ""
+    """Where traces are sent by OTLP over gRPC, such as http://127.0.0.1:4317; empty: nowhere."""
+    trace_ratio: float = 0.1
+    """Share of the requests whose traces are recorded, by all processes."""
     tls_certificate: Path | None = None
     """Public certificate; with its key it makes the listener speak TLS."""
     tls_key: Path | None = None
@@ -113,6 +117,8 @@ def _values(settings: Settings) -> dict[str, Any]:
         "cors": cors,
         "routes": [preflight(cors), *table["routes"]],
         "health": inside.listener(inside.HEALTH, settings.bind, settings.health_port),
+        "tracing": tracing.tracing(settings.otlp_endpoint, settings.trace_ratio),
+        "forged": [{"remove": name} for name in ("x-request-id", *tracing.FORGED)],
         "metrics": inside.listener(inside.METRICS, settings.bind, settings.metrics_port),
         "clusters": _clusters(settings),
     }
@@ -121,6 +127,7 @@ def _values(settings: Settings) -> dict[str, Any]:
 def _clusters(settings: Settings) -> list[dict[str, Any]]:
     shown = settings.health_port or settings.metrics_port
     own = [inside.cluster(settings.admin_socket)] if shown else []
+    own += [tracing.cluster(settings.otlp_endpoint)] if settings.otlp_endpoint else []
     return [*clusters(settings.addresses, settings.certificates), *own]
 
 
@@ -172,6 +179,7 @@ def _access_log(file: Path | None) -> dict[str, Any]:
         "event": "request",
         "service": "edge",
         "request_id": REQUEST_ID,
+        "trace_id": "%TRACE_ID%",
         "early_id": EARLY_ID,
         "route": "%ROUTE_NAME%",
         "request": "%FILTER_STATE(filmgate.request:PLAIN)%",

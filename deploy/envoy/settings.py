@@ -23,6 +23,8 @@ class EdgeSettings(Settings):
     """How many proxies of one's own stand in front and append to X-Forwarded-For."""
     edge_cors_origins: str = "*"
     """Comma-separated web origins whose pages may call."""
+    edge_trace_ratio: float = 0.1
+    """Share of the requests whose traces are recorded, by all processes, where there is an OTLP endpoint."""
     edge_requests_per_second: int = 100
     """Per client address, with bursts of five times as many."""
 
@@ -40,6 +42,8 @@ class EdgeSettings(Settings):
             port=self.edge_port,
             health_port=self.health_port,
             metrics_port=self.metrics_port,
+            otlp_endpoint=self.otlp_endpoint,
+            trace_ratio=self.edge_trace_ratio,
             tls_certificate=self.edge_tls_cert,
             tls_key=self.edge_tls_key,
             trusted_proxies=self.edge_trusted_proxies,

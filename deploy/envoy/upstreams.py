@@ -8,7 +8,7 @@ from deploy.envoy.routes import REFUSALS, TYPE
 
 GRPC = ("auth", "billing", "generation", "privacy")
 NAMES = (*GRPC, "media")
-_PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _LIMITS = {"max_connections": 256, "max_pending_requests": 1024, "max_requests": 4096, "max_retries": 64}
 _TRANSFERS = 768
 """Connections to media, each of which serves one transfer; media bounds them per organisation."""
@@ -83,4 +83,4 @@ def _protocol(*, http2: bool) -> dict[str, Any]:
         "explicit_http_config": explicit,
         "common_http_protocol_options": {"idle_timeout": "300s" if http2 else "15s"},
     }
-    return {_PROTOCOL: {"@type": f"type.googleapis.com/{_PROTOCOL}", **options}}
+    return {PROTOCOL: {"@type": f"type.googleapis.com/{PROTOCOL}", **options}}

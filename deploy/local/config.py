@@ -27,6 +27,8 @@ class Config:
 
     home: Path = Path(".filmgate")
     bind: str = "127.0.0.1"
+    triton_otlp_url: str = ""
+    """Where Triton sends its spans by OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; empty: nowhere."""
 
 
 def read() -> tuple[Config, Ports]:

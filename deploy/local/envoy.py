@@ -21,6 +21,8 @@ def command(home: Path, ports: Ports, admin_socket: Path, settings: Mapping[str,
         admin_socket=admin_socket,
         port=ports.edge_port,
         metrics_port=ports.edge_metrics_port,
+        otlp_endpoint=settings.get("FILMGATE_OTLP_ENDPOINT", ""),
+        trace_ratio=float(settings.get("FILMGATE_EDGE_TRACE_RATIO", "0.1")),
         requests_per_second=int(settings.get("FILMGATE_EDGE_REQUESTS_PER_SECOND", "100")),
     )
     return envoy_command(write(edge, home / "run" / "envoy.yaml"))

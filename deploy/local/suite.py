@@ -19,7 +19,7 @@ from deploy.local.files import private_folder, socket_folder
 from deploy.local.ports import Ports
 from deploy.local.postgres import SOCKET, Postgres
 from deploy.local.process import Process
-from deploy.local.triton import Triton
+from deploy.local.triton import Triton, tracing
 from services.generation.worker.config import WorkerSettings
 from services.runtime.config import from_env
 
@@ -192,7 +192,8 @@ class Suite:
         environment = self.env(name)
         prepare: Callable[[], object] | None = None
         if name == "triton":
-            command, environment = self._triton.command(), {**environment, **self._triton.environment()}
+            traced = tracing(environment.get("FILMGATE_TRITON_OTLP_URL", ""))
+            command, environment = [*self._triton.command(), *traced], {**environment, **self._triton.environment()}
             prepare = self._triton.command  # sweeps what a killed one has left
         elif name == "envoy":
             command = self._envoy_command()

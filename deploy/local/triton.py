@@ -164,3 +164,14 @@ def _loaded(library: str) -> Path:
         raise TritonError(f"The system has no {library}; run make setup") from fault
     lines = Path("/proc/self/maps").read_text().splitlines()
     return next(Path(line.split(maxsplit=5)[5]) for line in lines if line.endswith(f"/{library}"))
+
+
+def tracing(url: str) -> list[str]:
+    """What makes the server send spans to a URL by OTLP over HTTP, of those requests alone whose caller records his."""
+    if not url:
+        return []
+    settings = ["mode=opentelemetry", "level=TIMESTAMPS", "rate=0"]
+    settings += [
+        f"opentelemetry,{text}" for text in (f"url={url}", "resource=service.name=triton", "bsp_schedule_delay=1000")
+    ]
+    return [word for setting in settings for word in ("--trace-config", setting)]

@@ -29,7 +29,7 @@ from services.auth.standings.api import Standings
 from services.auth.tokens import grants
 from services.auth.tokens.api import Tokens
 from services.auth.tokens.keyring import Keyring, secret_file
-from services.runtime import channels, metrics, profile, server, telemetry
+from services.runtime import channels, metrics, profile, server, telemetry, tracing
 from services.runtime.caller import Verifier
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.config import from_env
@@ -163,6 +163,7 @@ def main(arguments: list[str]) -> int:
     settings = from_env(AuthSettings)
     telemetry.configure("auth", settings.log_level)
     metrics.configure("auth", settings.otlp_endpoint)
+    tracing.configure("auth", settings.otlp_endpoint)
     if arguments == ["migrate"]:
         asyncio.run(migrate(settings.owner_database_url, "auth"))
     else:

@@ -13,7 +13,7 @@ from services.billing.wallets import store
 from services.billing.wallets.census import Census
 from services.billing.wallets.expiry import ExpirySweep
 from services.billing.wallets.ledger import Ledger
-from services.runtime import channels, metrics, profile, server, telemetry
+from services.runtime import channels, metrics, profile, server, telemetry, tracing
 from services.runtime.caller import Verifier
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.config import from_env
@@ -99,6 +99,7 @@ def main(arguments: list[str]) -> int:
     settings = from_env(BillingSettings)
     telemetry.configure("billing", settings.log_level)
     metrics.configure("billing", settings.otlp_endpoint)
+    tracing.configure("billing", settings.otlp_endpoint)
     if command == "migrate":
         asyncio.run(migrate(settings.owner_database_url, "billing"))
     elif command == "serve":

@@ -20,7 +20,7 @@ from services.generation.videos import api as videos
 from services.generation.videos.admission import Admission
 from services.generation.videos.message import Writer
 from services.generation.videos.watch import Feed
-from services.runtime import channels, metrics, profile, server, telemetry
+from services.runtime import channels, metrics, profile, server, telemetry, tracing
 from services.runtime.caller import Verifier
 from services.runtime.clock import SystemClock
 from services.runtime.config import Settings, from_env
@@ -98,6 +98,7 @@ async def media(settings: MediaSettings) -> None:
 def _watched(settings: Settings) -> None:
     telemetry.configure(settings.name, settings.log_level)
     metrics.configure(settings.name, settings.otlp_endpoint)
+    tracing.configure(settings.name, settings.otlp_endpoint)
 
 
 def _work() -> None:

@@ -11,7 +11,7 @@ from services.privacy.policies import api as policies
 from services.privacy.policies import first
 from services.privacy.policies.jobs import Handlers
 from services.privacy.retention.sweep import Sweep
-from services.runtime import channels, metrics, server, telemetry
+from services.runtime import channels, metrics, server, telemetry, tracing
 from services.runtime.caller import Verifier
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.config import from_env
@@ -71,6 +71,7 @@ def main(arguments: list[str]) -> int:
     settings = from_env(PrivacySettings)
     telemetry.configure("privacy", settings.log_level)
     metrics.configure("privacy", settings.otlp_endpoint)
+    tracing.configure("privacy", settings.otlp_endpoint)
     if arguments == ["migrate"]:
         asyncio.run(migrate(settings.owner_database_url, "privacy"))
     else:

@@ -85,6 +85,8 @@ class Call:
     deadline: float | None = None
     """End of the time that is left, on the monotonic clock; None for a stream without one."""
     reason: str = ""
+    sampled: bool = False
+    """Whether the spans of its trace are recorded."""
 
 
 _call: contextvars.ContextVar[Call | None] = contextvars.ContextVar("call", default=None)
@@ -126,6 +128,12 @@ def token() -> str:
 def request_id() -> str:
     """Answer the id of the request being served; empty outside of a call."""
     return (_call.get() or Call()).request_id
+
+
+def traceparent() -> str:
+    """Answer the W3C traceparent of the call being served, to carry its trace on; empty outside of a call."""
+    call = _call.get()
+    return f"00-{call.trace_id}-{call.span_id}-0{int(call.sampled)}" if call and call.trace_id else ""
 
 
 def seconds_left() -> float | None:

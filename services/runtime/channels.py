@@ -4,12 +4,14 @@ A call lasts at most 5 s unless it names its own timeout, and never longer than 
 Only UNAVAILABLE is tried again, up to three times: methods of the suite are idempotent.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import grpc
+from opentelemetry.trace import Span, SpanKind
 
-from services.runtime import caller, errors
+from services.runtime import caller, errors, tracing
 from services.runtime.config import Settings
 
 DEFAULT_SECONDS = 5.0
@@ -24,6 +26,7 @@ OPTIONS = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
 ]
+_ending: set[asyncio.Future[None]] = set()
 
 
 def connect(name: str, settings: Settings) -> grpc.aio.Channel:
@@ -49,36 +52,63 @@ def as_caller(token: str) -> tuple[tuple[str, str], ...]:
     return ((caller.HEADER, token),)
 
 
-def _prepared(details: grpc.aio.ClientCallDetails, default: float) -> grpc.aio.ClientCallDetails:
-    """Bound the time and carry ids. Raises DEADLINE_TOO_SHORT when the caller will not wait for an answer any more."""
+def _prepared(details: grpc.aio.ClientCallDetails, default: float) -> tuple[grpc.aio.ClientCallDetails, Span | None]:
+    """Bound the time, carry ids, begin a span if the call's trace is recorded.
+
+    Raises DEADLINE_TOO_SHORT when the caller will not wait for an answer any more.
+    """
     timeout = details.timeout if details.timeout is not None else default
     left = caller.seconds_left()
     if left is not None:
         timeout = min(timeout, left - MARGIN_SECONDS)
         if timeout <= 0:
             raise errors.DEADLINE_TOO_SHORT()
-    metadata = grpc.aio.Metadata(*(details.metadata or ()))
+    metadata, span = grpc.aio.Metadata(*(details.metadata or ())), None
     if serving := caller.call():
+        span = tracing.child(_text(details.method).removeprefix("/"), SpanKind.CLIENT) if serving.sampled else None
         metadata.set_all(caller.REQUEST_ID, [serving.request_id])
-        metadata.set_all("traceparent", [f"00-{serving.trace_id}-{serving.span_id}-01"])
-    return grpc.aio.ClientCallDetails(details.method, timeout, metadata, details.credentials, details.wait_for_ready)
+        metadata.set_all("traceparent", [tracing.traceparent(span) or caller.traceparent()])
+    prepared = grpc.aio.ClientCallDetails(
+        details.method, timeout, metadata, details.credentials, details.wait_for_ready
+    )
+    return prepared, span
+
+
+def _text(method: str | bytes) -> str:
+    return method.decode() if isinstance(method, bytes) else method
+
+
+async def _carried(continuation: Callable[..., Any], details: Any, request: Any, default: float) -> Any:
+    """Make the call; its span ends with it."""
+    prepared, span = _prepared(details, default)
+    made = await continuation(prepared, request)
+    if span is not None:
+        ending = asyncio.ensure_future(_end(made, span))
+        _ending.add(ending)
+        ending.add_done_callback(_ending.discard)
+    return made
+
+
+async def _end(made: Any, span: Span) -> None:
+    code = await made.code()
+    tracing.close(span, failed=code is not grpc.StatusCode.OK, code=code.name)
 
 
 class _Unary(grpc.aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        return await continuation(_prepared(details, DEFAULT_SECONDS), request)
+        return await _carried(continuation, details, request, DEFAULT_SECONDS)
 
 
 class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
     async def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        return await continuation(_prepared(details, STREAM_SECONDS), request)
+        return await _carried(continuation, details, request, STREAM_SECONDS)
 
 
 class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):
     async def intercept_stream_unary(self, continuation: Callable[..., Any], details: Any, requests: Any) -> Any:
-        return await continuation(_prepared(details, STREAM_SECONDS), requests)
+        return await _carried(continuation, details, requests, STREAM_SECONDS)
 
 
 class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
     async def intercept_stream_stream(self, continuation: Callable[..., Any], details: Any, requests: Any) -> Any:
-        return await continuation(_prepared(details, STREAM_SECONDS), requests)
+        return await _carried(continuation, details, requests, STREAM_SECONDS)

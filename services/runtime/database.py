@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import asyncpg as driver
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
 
-from services.runtime import errors, telemetry
+from services.runtime import errors, telemetry, tracing
 
 Time = sa.DateTime(timezone=True)
 """Column type of a moment: aware, UTC."""
@@ -59,6 +59,7 @@ class Database:
             hide_parameters=True,  # an error's text must not repeat what somebody sent
             connect_args={"timeout": _WAIT_SECONDS, "server_settings": _SESSION},
         )
+        tracing.watch_sql(self.engine.sync_engine)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._url = self.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._free: list[Any] = []
@@ -200,7 +201,8 @@ class Quick:
         """Run a statement with named values; answers its rows. JSONB comes and goes as Python has it."""
         compiled = _compiled(statement)
         given = {**compiled.fixed, **(values or {})}
-        records = await self._connection.fetch(compiled.text, *[given[name] for name in compiled.names])
+        with tracing.statement(compiled.text):
+            records = await self._connection.fetch(compiled.text, *[given[name] for name in compiled.names])
         if not records:
             return Rows()
         if compiled.row is None:

@@ -15,13 +15,16 @@ import grpc
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 
-from services.runtime import caller, errors, fields, ids, metrics, telemetry
+from services.runtime import caller, errors, fields, ids, metrics, telemetry, tracing
 from services.runtime.caller import Call, Policy, Verifier
 
 DEFAULT_SECONDS = 10.0
 SHORTEST_SECONDS = 0.02
 _WORD = {False: "unary", True: "stream"}
 _REQUEST_ID = re.compile(r"[!-~]{1,64}")
+_FAULT_NAMES = "UNKNOWN DEADLINE_EXCEEDED UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS"
+_FAULTS = {grpc.StatusCode[name] for name in _FAULT_NAMES.split()}
+"""Codes that say that we failed, and not our caller."""
 _DEADLINE_CODES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 log = telemetry.logger(__name__)
 
@@ -75,7 +78,8 @@ class Interceptors(grpc.aio.ServerInterceptor):
     @contextlib.asynccontextmanager
     async def _serve(self, method: str, streaming: bool, context: Any) -> AsyncIterator[Call]:
         """Trace and access log: everything else happens inside."""
-        call = _traced(method, context)
+        call = _begun(method, context)
+        opened = tracing.begin(call, "".join(_values(context, "traceparent")[:1]))
         current, started, code = caller.enter(call), time.perf_counter(), grpc.StatusCode.OK
         try:
             try:
@@ -91,6 +95,8 @@ class Interceptors(grpc.aio.ServerInterceptor):
         finally:
             _record(call, code, time.perf_counter() - started)
             caller.leave(current)
+            if opened:
+                tracing.end(opened, failed=code in _FAULTS, code=code.name, reason=call.reason, peer=call.peer)
 
     @contextlib.asynccontextmanager
     async def _admit(self, call: Call, streaming: bool, context: Any) -> AsyncIterator[None]:
@@ -134,13 +140,12 @@ class _Status(grpc.Status):
     trailing_metadata: tuple[tuple[str, Any], ...]
 
 
-def _traced(method: str, context: Any) -> Call:
-    """Begin a call: its peer, its trace, its request id (a stranger's is not taken)."""
+def _begun(method: str, context: Any) -> Call:
+    """Begin a call: its peer, its request id (a stranger's is not taken)."""
     peer = _peer(context)
-    trace_id, span_id = telemetry.trace_from("".join(_values(context, "traceparent")[:1]))
     given = _values(context, caller.REQUEST_ID)
     trusted = peer in caller.SUITE and len(given) == 1 and _REQUEST_ID.fullmatch(given[0])
-    return Call(method, given[0] if trusted else ids.new("req"), trace_id, span_id, peer)
+    return Call(method, given[0] if trusted else ids.new("req"), peer=peer)
 
 
 def _peer(context: Any) -> str:

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped
 
 from filmgate.privacy.v1.elements_pb2 import Element
-from services.runtime import ids
+from services.runtime import caller, ids
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.database import Base, Database, Quick, Session, Time, column, create
 
@@ -55,11 +55,14 @@ class JobRow(Base):
         Element.ACTIVITY_TIME, Time, nullable=False, server_default=sa.func.now()
     )
     end_time: Mapped[datetime.datetime | None] = column(Element.ACTIVITY_TIME, Time)
+    trace: Mapped[str] = column(Element.OPERATIONAL, sa.Text, nullable=False, server_default="")
+    """The W3C traceparent of its cause."""
     __table_args__ = (
         sa.Index("jobs_queue", "kind", "priority", "vft", "id", postgresql_where=sa.text("state = 'QUEUED'")),
         sa.Index("jobs_due", "due_time", postgresql_where=sa.text("state IN ('WAITING', 'RUNNING')")),
         sa.Index("jobs_ended", "end_time", postgresql_where=sa.text("end_time IS NOT NULL")),
         sa.Index("jobs_open", "kind", "create_time", postgresql_where=sa.text("end_time IS NULL")),
+        sa.Index("jobs_dead", "kind", postgresql_where=sa.text("state = 'DEAD'")),
     )
 
 
@@ -90,6 +93,12 @@ def create_tables(op: Any) -> None:
     create(op, JobRow, PoolRow, ShareRow)
 
 
+def add_trace(op: Any) -> None:
+    """In a migration that follows: the trace of a job's cause, and an index of those that were given up."""
+    op.execute("ALTER TABLE jobs ADD COLUMN IF NOT EXISTS trace TEXT DEFAULT '' NOT NULL")
+    op.execute("CREATE INDEX IF NOT EXISTS jobs_dead ON jobs (kind) WHERE state = 'DEAD'")
+
+
 class LeaseLost(Exception):
     """The lease of this job has ended: another worker has it or may take it. Nothing of it may be written any more."""
 
@@ -118,6 +127,7 @@ class Job:
     attempt: int
     tries: int
     max_attempts: int | None
+    trace: str = ""
     clock: Clock = dataclasses.field(default_factory=SystemClock, repr=False)
     lost: asyncio.Event = dataclasses.field(default_factory=asyncio.Event, repr=False)
     cancelled: asyncio.Event = dataclasses.field(default_factory=asyncio.Event, repr=False)
@@ -158,12 +168,12 @@ WITH pool AS (
   DO UPDATE SET vft = greatest(s.vft + CAST(:step AS float8), EXCLUDED.vft)
   RETURNING vft
 )
-INSERT INTO jobs (id, kind, key, payload, tenant, state, priority, vft, run_at, due_time, max_attempts)
+INSERT INTO jobs (id, kind, key, payload, tenant, state, priority, vft, run_at, due_time, max_attempts, trace)
 SELECT :id, :kind, :key, CAST(:payload AS jsonb), :tenant, :state, :priority, coalesce((SELECT vft FROM share), 0),
-  CAST(:run_at AS timestamptz), CAST(:run_at AS timestamptz), :max_attempts
+  CAST(:run_at AS timestamptz), CAST(:run_at AS timestamptz), :max_attempts, :trace
 ON CONFLICT (key) DO NOTHING RETURNING id
 """).bindparams(
-    *(sa.bindparam(name, type_=sa.Text) for name in ("id", "kind", "key", "payload", "tenant", "state")),
+    *(sa.bindparam(name, type_=sa.Text) for name in ("id", "kind", "key", "payload", "tenant", "state", "trace")),
     *(sa.bindparam(name, type_=sa.Integer) for name in ("priority", "max_attempts")),
 )
 
@@ -189,7 +199,7 @@ async def enqueue(
     values = {
         "id": ids.new("job"), "kind": kind, "key": key, "payload": json.dumps(payload), "tenant": tenant,
         "state": "WAITING" if run_at else "QUEUED", "priority": priority, "step": float(cost / weight),
-        "run_at": run_at or EPOCH, "max_attempts": max_attempts,
+        "run_at": run_at or EPOCH, "max_attempts": max_attempts, "trace": caller.traceparent(),
     }  # fmt: skip
     made = (await session.execute(_ENQUEUE, values)).first() is not None
     if made:
@@ -240,7 +250,8 @@ WITH next AS (
   UPDATE job_pools AS pool SET clock = taken.vft FROM taken
   WHERE pool.kind = taken.kind AND pool.priority = taken.priority AND pool.clock < taken.vft
 )
-SELECT id, kind, key, payload, tenant, attempt, attempt - excused AS tries, max_attempts, cancel FROM taken
+SELECT id, kind, key, payload, tenant, attempt, attempt - excused AS tries, max_attempts, trace, cancel
+FROM taken
 """).columns(payload=JSONB)
 
 _BEAT = sa.text("""

@@ -6,9 +6,10 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
+from opentelemetry.trace import SpanKind
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.runtime import caller, errors, jobs, metrics, telemetry
+from services.runtime import caller, errors, jobs, metrics, telemetry, tracing
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.database import Database
 from services.runtime.jobs import Job
@@ -152,8 +153,9 @@ class Runner:
 
     async def _work(self, job: Job) -> None:
         """Run one job to an end of some kind; nothing escapes but a cancellation."""
-        trace_id, span_id = telemetry.trace_from("")
-        current = caller.enter(caller.Call(f"job/{job.kind}", job.id, trace_id, span_id))
+        call = caller.Call(f"job/{job.kind}", job.id)
+        opened = tracing.begin(call, job.trace, SpanKind.CONSUMER)
+        current = caller.enter(call)
         started, outcome = time.monotonic(), "stopped"
         try:
             outcome = await self._attempt(job)
@@ -165,6 +167,8 @@ class Runner:
             seconds = time.monotonic() - started
             metrics.observe("filmgate_job_duration_seconds", seconds, kind=job.kind, outcome=outcome)
             caller.leave(current)
+            failed = outcome in ("retried", "dead")
+            tracing.end(opened, failed=failed, kind=job.kind, attempt=job.attempt, outcome=outcome)
 
     async def _attempt(self, job: Job) -> str:
         """Try once; answers how it went: done, later, retried, dead, or lost with the lease."""

@@ -81,7 +81,7 @@ class Logger:
         }
         if serving := caller.call():
             line |= {"request_id": serving.request_id, "trace_id": serving.trace_id}
-        line |= {name: _shown(name, value) for name, value in fields.items()}
+        line |= {name: shown(name, value) for name, value in fields.items()}
         _out.log(level, "%s", json.dumps(line, ensure_ascii=False))
 
 
@@ -120,14 +120,14 @@ def redact(message: Message) -> dict[str, object]:
 
     Map keys, Struct, Any and fields without an element are hidden; unknown fields do not appear.
     """
-    shown: dict[str, object] = {}
+    seen: dict[str, object] = {}
     for field, value in message.ListFields():
         if field.is_repeated:
             is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
-            shown[field.name] = HIDDEN if is_map else [_leaf(field, item) for item in value]
+            seen[field.name] = HIDDEN if is_map else [_leaf(field, item) for item in value]
         else:
-            shown[field.name] = _leaf(field, value)
-    return shown
+            seen[field.name] = _leaf(field, value)
+    return seen
 
 
 def _leaf(field: FieldDescriptor, value: Any) -> object:
@@ -151,7 +151,8 @@ def _by_rule(element: int, value: object) -> object:
     return HIDDEN
 
 
-def _shown(name: str, value: object) -> object:
+def shown(name: str, value: object) -> object:
+    """What a log or a span says for a field: closed by default."""
     if isinstance(value, Value):
         return _by_rule(value.element, value.value)
     if isinstance(value, Message):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tests.support.source import ROOT, SERVICES, Source, below, nouns, sources
 
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
-MOST_RUNTIME_MODULES, MOST_RUNTIME_LINES = 20, 2400
+MOST_RUNTIME_MODULES, MOST_RUNTIME_LINES = 20, 2500
 
 PROCESS = {"__init__", "__main__", "config", "clients", "errors"}
 NOUN = {"__init__", "api", "domain", "store", "tables"}

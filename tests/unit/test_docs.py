@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.envoy.settings import EdgeSettings
+from deploy.local.config import Config
 from deploy.local.ports import Ports
 from services.auth.config import AuthSettings
 from services.billing.config import BillingSettings
@@ -19,7 +20,7 @@ from services.privacy.config import PrivacySettings
 
 SETTINGS = (
     *(AuthSettings, BillingSettings, GenerationSettings, MediaSettings, WorkerSettings, PrivacySettings),
-    *(EdgeSettings, Ports),
+    *(EdgeSettings, Ports, Config),
 )
 SETTING = re.compile(r"`(FILMGATE_\w+)`")
 # The supervisor hands each process its own; the page names the pattern or the ports instead.

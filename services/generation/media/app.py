@@ -16,7 +16,7 @@ from services.generation.media import bodies, refusals
 from services.generation.media.downloads import Downloads
 from services.generation.media.reference import Reference
 from services.generation.media.uploads import Uploads
-from services.runtime import caller, ids, metrics, telemetry
+from services.runtime import caller, ids, metrics, telemetry, tracing
 from services.runtime.caller import CALLER, Call, Caller, Policy, Verifier
 from services.runtime.errors import INTERNAL, NOT_FOUND, TOKEN_INVALID, Failure
 
@@ -63,7 +63,8 @@ class Media:
 
     def _around(self, name: str, policy: Policy | None, handler: Handler) -> Handler:
         async def serve(request: web.Request) -> web.StreamResponse:
-            call = _traced(name, request)
+            call = _begun(name, request)
+            opened = tracing.begin(call, request.headers.get("traceparent", ""))
             current, started = caller.enter(call), time.perf_counter()
             response: web.StreamResponse | None = None
             try:
@@ -78,6 +79,7 @@ class Media:
                 )
                 _count(call, status, seconds)
                 caller.leave(current)
+                tracing.end(opened, failed=status >= 500, status=status, reason=call.reason, peer=call.peer)
 
         return serve
 
@@ -150,11 +152,10 @@ async def _nothing(_: web.Request) -> web.StreamResponse:
     raise NOT_FOUND(resource="such path")
 
 
-def _traced(name: str, request: web.Request) -> Call:
-    trace_id, span_id = telemetry.trace_from(request.headers.get("traceparent", ""))
+def _begun(name: str, request: web.Request) -> Call:
     given, peer = request.headers.getall(caller.REQUEST_ID, []), _peer(request)
     trusted = peer == EDGE and len(given) == 1 and _REQUEST_ID.fullmatch(given[0])
-    return Call(f"media/{name}", given[0] if trusted else ids.new("req"), trace_id, span_id, peer)
+    return Call(f"media/{name}", given[0] if trusted else ids.new("req"), peer=peer)
 
 
 def _peer(request: web.Request) -> str:

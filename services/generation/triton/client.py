@@ -147,14 +147,15 @@ async def restore(server: InferenceServerClient, name: str, *, seconds: float, f
 
 
 async def run(
-    server: InferenceServerClient, model: str, job: Job, image: bytes = b"", *, seconds: float
+    server: InferenceServerClient, model: str, job: Job, image: bytes = b"", *, seconds: float, traceparent: str = ""
 ) -> AsyncGenerator[Step, None]:
-    """Yields the steps of one job until the final one; at most `seconds` long.
+    """Yields the steps of one job until the final one; at most `seconds` long. The server traces it if it is told to.
 
     Leaving early cancels the job, which the model honours at its next frame; use it under `contextlib.aclosing`.
     Raises JobRefused, ModelUnavailable, ModelGone, RunTimedOut.
     """
-    stream = server.stream_infer(_one(model, job, image), stream_timeout=seconds)
+    headers = {"traceparent": traceparent} if traceparent else None
+    stream = server.stream_infer(_one(model, job, image), stream_timeout=seconds, headers=headers)
     begun, reached = False, 0
     try:
         while True:

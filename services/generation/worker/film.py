@@ -8,6 +8,7 @@ import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from opentelemetry.trace import SpanKind
 from tritonclient.grpc.aio import InferenceServerClient
 
 from services.generation.files.domain import Made
@@ -17,7 +18,8 @@ from services.generation.labels import aigc, mark, readback
 from services.generation.triton import client as triton
 from services.generation.triton.contract import Event, Job
 from services.generation.videos.tables import VideoRow
-from services.runtime import profile
+from services.generation.worker.usage import usage
+from services.runtime import profile, tracing
 
 WHOLE_VIDEO = 0
 Progress = Callable[[Event], Awaitable[None]]
@@ -53,8 +55,11 @@ async def stream(
 
     Raises what `triton.run` raises: JobRefused, ModelUnavailable, ModelGone, RunTimedOut.
     """
-    with target.open("xb") as file:
-        async with contextlib.aclosing(triton.run(server, model, job, image, seconds=seconds)) as steps:
+    called = tracing.inside(f"triton {model}", SpanKind.CLIENT, model=model)
+    with usage.busy(model), called as span, target.open("xb") as file:
+        trace = tracing.traceparent(span)
+        running = triton.run(server, model, job, image, seconds=seconds, traceparent=trace)
+        async with contextlib.aclosing(running) as steps:
             async for step in steps:
                 file.write(step.piece)
                 await told(step.event)

@@ -27,6 +27,7 @@ from services.generation.videos.tables import VideoRow
 from services.generation.worker import film
 from services.generation.worker.floor import Floor, Run
 from services.generation.worker.meter import Ended, Meter, unless
+from services.generation.worker.usage import Stages
 from services.runtime import telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
@@ -76,10 +77,11 @@ class Maker:
         A model that refuses the job, or a film whose labels cannot be read back, ends the video; a model that broke
         off is tried again until the job's attempts are used up (`give_up`), one that died once more (`_crashed`).
         """
-        with contextlib.suppress(Ended), scratch.folder() as folder:
+        with contextlib.suppress(Ended), scratch.folder() as folder, contextlib.ExitStack() as exits:
             video = await self._begin(job)
+            stages = exits.enter_context(Stages(video.model))
             try:
-                path, made = await unless(job.cancelled, self._film(job, video, folder))
+                path, made = await unless(job.cancelled, self._film(job, video, folder, stages))
             except (JobRefused, LabelMissing, FilmUnreadable) as fault:
                 log.fault("video_failed", fault, reason=getattr(fault, "reason", ""))
                 await self._fail(job, video, _error(job, fault))
@@ -118,11 +120,11 @@ class Maker:
             await finish(session, job)
         raise Ended
 
-    async def _film(self, job: Job, video: VideoRow, folder: Path) -> tuple[Path, Made]:
+    async def _film(self, job: Job, video: VideoRow, folder: Path, stages: Stages) -> tuple[Path, Made]:
         raw, published = folder / "raw.mp4", folder / "published.mp4"
         label = film.visible_label(self.profile.labels, self.profile.place.locale, video.duration_seconds)
         wanted = film.job_of(video, label)
-        meter = Meter(self.database, self.clock, video.id, job.attempt)
+        meter = Meter(self.database, self.clock, video.id, job.attempt, stages)
         async with self.floor.enter(alone=_crashes(job) > 0) as run:
             try:
                 await self._run(video, wanted, raw, meter)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from services.generation.triton.contract import Event
 from services.generation.videos import store as videos
+from services.generation.worker.usage import Stages
 from services.runtime import telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
@@ -26,8 +27,8 @@ class Ended(Exception):
 class Meter:
     """Writes the progress of one attempt at a video: at once for a new stage, within it at most once a second."""
 
-    def __init__(self, database: Database, clock: Clock, video: str, attempt: int) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, clock: Clock, video: str, attempt: int, stages: Stages) -> None:
+        self._database, self._clock, self._stages = database, clock, stages
         self._video, self._attempt = video, attempt
         self._stage, self._written = "", clock.now()
 
@@ -43,6 +44,7 @@ class Meter:
         A database that does not answer stops no model: the lease decides how long a worker may go on without it.
         """
         self._stage, self._written = stage, self._clock.now()
+        self._stages.enter(stage)
         try:
             async with self._database.transaction() as session:
                 ours = await videos.progress(session, self._video, percent, stage, self._attempt)

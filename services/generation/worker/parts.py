@@ -9,6 +9,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from services.generation.models import store as models
 from services.generation.models.domain import REPORT_SECONDS
 from services.generation.triton import client as triton
+from services.generation.worker.usage import usage
 from services.runtime import telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
@@ -96,6 +97,7 @@ class Reports:
 
     async def run(self) -> None:
         """Report until drained; often until the first model is loaded, so that the suite is soon ready."""
+        usage.watch()
         while not self._draining.is_set():
             try:
                 await self.report()
@@ -106,6 +108,8 @@ class Reports:
     async def report(self) -> None:
         """Report once; nothing after the goodbye."""
         slots = {model: await ready_slots(self._server, model) for model in self._offered}
+        for model, ready in slots.items():
+            usage.loaded(model, ready)
         async with self._writing:
             if self._draining.is_set():
                 return

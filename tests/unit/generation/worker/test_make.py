@@ -13,6 +13,7 @@ from services.generation.triton.contract import ENCODING, GENERATING, Event, Job
 from services.generation.videos import store as videos
 from services.generation.worker import film
 from services.generation.worker.meter import Ended, Meter
+from services.generation.worker.usage import Stages
 from services.runtime.database import Database
 from tests.support import films
 from tests.support.films import PROVIDER
@@ -84,7 +85,7 @@ async def started(studio, attempt=1):
     video_id = await studio.order()
     async with studio.database.transaction() as session:
         assert await videos.start(session, video_id, studio.clock.now(), attempt)
-    return video_id, Meter(studio.database, studio.clock, video_id, attempt)
+    return video_id, Meter(studio.database, studio.clock, video_id, attempt, Stages("animatic"))
 
 
 async def test_progress_never_falls_and_is_written_at_most_once_a_second(studio):
@@ -116,7 +117,7 @@ async def test_progress_of_an_attempt_that_was_taken_over_is_not_written(studio)
 
 async def test_a_database_that_does_not_answer_stops_no_model(studio):
     nowhere = Database("postgresql+asyncpg://nobody@/nothing?host=/nowhere")
-    meter = Meter(nowhere, studio.clock, "vid_1", 1)
+    meter = Meter(nowhere, studio.clock, "vid_1", 1, Stages("animatic"))
     await meter.told(Event(GENERATING, 50, 0))
     await nowhere.close()
 

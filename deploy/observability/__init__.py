@@ -1,0 +1,1 @@
+"""Watching a suite: Prometheus with its rules, a dashboard, and a small receiver that shows traces."""

@@ -1,0 +1,217 @@
+"""Keeps the last traces that it is sent by OTLP (gRPC, or HTTP as Triton sends), and shows them as text.
+
+For one machine: loopback, in memory, without a lock. A house with more than one has a collector of its own.
+"""
+
+import base64
+import collections
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import grpc
+from google.protobuf import json_format
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+
+MOST_TRACES, MOST_SPANS = 500, 5000
+LARGEST_BODY = 16 * 2**20
+BAR = 40
+HTTP_PATH = "/v1/traces"
+
+
+class Span(NamedTuple):
+    """One span; ids in hex, times in nanoseconds since 1970, `parent` empty for a root."""
+
+    trace: str
+    id: str
+    parent: str
+    service: str
+    name: str
+    begin: int
+    end: int
+    attributes: dict[str, Any]
+    failed: bool
+    words: str
+    """Everything that it says, for those who look for what it must not say."""
+
+
+class Traces:
+    """The last traces, by id, the newest last. Safe in any thread."""
+
+    def __init__(self, most: int = MOST_TRACES) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._spans: collections.OrderedDict[str, list[Span]] = collections.OrderedDict()
+
+    def take(self, request: trace_service_pb2.ExportTraceServiceRequest) -> None:
+        """Keep what an exporter sends; the oldest trace goes when there are too many."""
+        with self._lock:
+            for span in _spans(request):
+                kept = self._spans.setdefault(span.trace, [])
+                if len(kept) < MOST_SPANS:
+                    kept.append(span)
+                if len(self._spans) > self._most:
+                    self._spans.popitem(last=False)
+
+    def ids(self) -> list[str]:
+        """The ids of the traces that are kept, the newest first."""
+        with self._lock:
+            return list(reversed(self._spans))
+
+    def spans(self, trace: str) -> list[Span]:
+        """The spans of a trace in the order in which they began; [] for one that is not known."""
+        with self._lock:
+            return sorted(self._spans.get(trace, []), key=lambda span: (span.begin, span.end))
+
+
+def _spans(request: trace_service_pb2.ExportTraceServiceRequest) -> Iterable[Span]:
+    for resource in request.resource_spans:
+        about = _attributes(resource.resource.attributes)
+        for scope in resource.scope_spans:
+            for span in scope.spans:
+                yield Span(
+                    span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex(),
+                    str(about.get("service.name", "?")), span.name, span.start_time_unix_nano, span.end_time_unix_nano,
+                    _attributes(span.attributes), span.status.code == span.status.STATUS_CODE_ERROR, f"{about} {span}",
+                )  # fmt: skip
+
+
+def _attributes(pairs: Any) -> dict[str, Any]:
+    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value") or "string_value") for pair in pairs}
+
+
+def listing(traces: Traces) -> str:
+    """The page of all traces: a line each with its id, its length, its first span."""
+    lines = [f"{len(traces.ids())} traces, the newest first; one of them: /traces/<id>", ""]
+    for trace in traces.ids():
+        spans = traces.spans(trace)
+        first, length = spans[0], max(span.end for span in spans) - spans[0].begin
+        processes = len({span.service for span in spans})
+        lines.append(
+            f"/traces/{trace}  {length / 1e6:10.1f} ms  {len(spans):4d} spans  {processes} processes"
+            f"  {first.service} {first.name} {_told(first, ('http.status_code', 'request_id'))}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def waterfall(spans: list[Span]) -> str:
+    """A trace as a tree: each span below its parent, with its time as a bar."""
+    begin, end = min(span.begin for span in spans), max(span.end for span in spans)
+    known = {span.id for span in spans}
+    children = collections.defaultdict(list)
+    for span in spans:
+        children[span.parent if span.parent in known else ""].append(span)
+    lines = [f"trace {spans[0].trace}: {(end - begin) / 1e6:.1f} ms, {len(spans)} spans", ""]
+
+    def show(parent: str, depth: int) -> None:
+        for span in children[parent]:
+            lines.append(_line(span, depth, begin, max(1, end - begin)))
+            show(span.id, depth + 1)
+
+    show("", 0)
+    return "\n".join(lines) + "\n"
+
+
+def _line(span: Span, depth: int, begin: int, length: int) -> str:
+    left = BAR * (span.begin - begin) // length
+    width = max(1, BAR * (span.end - span.begin) // length)
+    bar = (" " * left + "#" * width)[:BAR].ljust(BAR)
+    name = f"{'  ' * depth}{span.service}: {span.name}"
+    fault = " FAILED" if span.failed else ""
+    return f"|{bar}| {(span.end - span.begin) / 1e6:9.1f} ms  {name}{fault}  {_told(span, span.attributes)}".rstrip()
+
+
+def _told(span: Span, names: Iterable[str]) -> str:
+    return " ".join(
+        f"{name}={' '.join(str(span.attributes[name]).split())[:80]}" for name in names if name in span.attributes
+    )
+
+
+class _Grpc(trace_service_pb2_grpc.TraceServiceServicer, metrics_service_pb2_grpc.MetricsServiceServicer):
+    """Takes spans; metrics are acknowledged and dropped, since Prometheus reads them itself."""
+
+    def __init__(self, take: Callable[[Any], None]) -> None:
+        self._take = take
+
+    def Export(self, request: Any, context: Any) -> Any:
+        if isinstance(request, trace_service_pb2.ExportTraceServiceRequest):
+            self._take(request)
+            return trace_service_pb2.ExportTraceServiceResponse()
+        return metrics_service_pb2.ExportMetricsServiceResponse()
+
+
+class Receiver:
+    """Listens on two loopback ports: gRPC for the suite, HTTP for Triton and for the pages. 0: a free one."""
+
+    def __init__(self, grpc_port: int = 0, http_port: int = 0) -> None:
+        self.traces = Traces()
+        self._grpc = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+        servicer = _Grpc(self.traces.take)
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(servicer, self._grpc)
+        metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(servicer, self._grpc)
+        self.grpc_port = self._grpc.add_insecure_port(f"127.0.0.1:{grpc_port}")
+        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", http_port), _pages(self.traces))
+        self.http_port = int(self._http.server_address[1])
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What makes a suite send its traces here."""
+        return {
+            "FILMGATE_OTLP_ENDPOINT": f"http://127.0.0.1:{self.grpc_port}",
+            "FILMGATE_TRITON_OTLP_URL": f"http://127.0.0.1:{self.http_port}{HTTP_PATH}",
+        }
+
+    def start(self) -> None:
+        """Begin to listen, in threads."""
+        self._grpc.start()
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        """Listen no more; the traces stay readable."""
+        self._grpc.stop(0)
+        self._http.shutdown()
+        self._http.server_close()
+
+
+def _of_json(body: bytes) -> trace_service_pb2.ExportTraceServiceRequest:
+    """Read OTLP's JSON, whose ids are hex where protobuf's own JSON has base64."""
+    told = json.loads(body)
+    spans = (span for resource in told["resourceSpans"] for scope in resource["scopeSpans"] for span in scope["spans"])
+    for span in spans:
+        for key in ("traceId", "spanId", "parentSpanId"):
+            span[key] = base64.b64encode(bytes.fromhex(span.get(key, ""))).decode()
+    return json_format.ParseDict(told, trace_service_pb2.ExportTraceServiceRequest(), ignore_unknown_fields=True)
+
+
+def _pages(traces: Traces) -> type[http.server.BaseHTTPRequestHandler]:
+    class Pages(http.server.BaseHTTPRequestHandler):
+        timeout = 10
+
+        def do_GET(self) -> None:
+            spans = traces.spans(self.path.removeprefix("/traces/"))
+            self._answer(200 if spans or self.path == "/" else 404, waterfall(spans) if spans else listing(traces))
+
+        def do_POST(self) -> None:
+            length = int(self.headers.get("Content-Length", "0"))
+            if self.path != HTTP_PATH or length > LARGEST_BODY:
+                self._answer(404, "")
+                return
+            traces.take(_of_json(self.rfile.read(length)))
+            self._answer(200, "{}")
+
+        def _answer(self, status: int, text: str) -> None:
+            body = text.encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    return Pages

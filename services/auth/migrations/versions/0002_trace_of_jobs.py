@@ -1,0 +1,12 @@
+"""Let a job remember the trace of its cause."""
+
+from alembic import op
+
+from services.runtime import jobs
+
+revision = "auth_0002"
+down_revision = "auth_0001"
+
+
+def upgrade() -> None:
+    jobs.add_trace(op)
