@@ -75,7 +75,7 @@ test: packages-tests setup protos lint $(TOOLS_VENV)/.ok ## Run everything: lint
 	$(PY) -m pytest -q -n 2 --dist loadfile tests --ignore tests/e2e --ignore tests/faults --ignore tests/wan
 	$(PY) -m pytest -q -n 2 --dist loadfile tests/e2e
 	$(PY) -m pytest -q -n 2 tests/faults --ignore tests/faults/test_chaos.py
-	$(PY) -m pytest -q -n 2 tests/faults/test_chaos.py
+	$(PY) -m pytest -q tests/faults/test_chaos.py
 
 test-unit: setup protos $(TOOLS_VENV)/.ok ## Run the tests of single rooms
 	$(PY) -m pytest -q -n 2 --dist loadfile tests/unit
@@ -88,10 +88,11 @@ test-e2e: packages-tests setup protos ## Run the tests through Envoy
 
 test-faults: setup protos ## Run the tests that kill and freeze processes
 	$(PY) -m pytest -q -n 2 tests/faults --ignore tests/faults/test_chaos.py
-	$(PY) -m pytest -q -n 2 tests/faults/test_chaos.py
+	$(PY) -m pytest -q tests/faults/test_chaos.py
 
-chaos: setup protos ## Harm parts at random under load [ROUNDS=30 SEED=n KIND=kill-worker]
-	@$(PY) -m tests.faults.chaos --rounds $(or $(ROUNDS),30) $(if $(SEED),--seed $(SEED)) $(if $(KIND),--kinds $(KIND))
+chaos: setup protos ## Harm parts at random under load [ROUNDS=30 SEED=n KIND=kill-worker STAGES=1]
+	@$(PY) -m tests.faults.chaos --rounds $(or $(ROUNDS),30) --stages $(or $(STAGES),1) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(KIND),--kinds $(KIND))
 
 test-wan: setup protos setup-wan ## Run the pipeline model on tiny weights (installs torch)
 	$(PY) -m pytest -q tests/wan

@@ -15,10 +15,12 @@ PIECE = 256 * 1024
 
 
 def own_namespace() -> None:
-    """Go on in a mount namespace of one's own. Called before anything else: the program starts anew there."""
+    """Go on in a mount namespace of one's own. Called before anything else: the program starts anew there, and from
+    then on it dies with who started it."""
     if os.environ.get(MARK) == "1":
         return
-    command = ["unshare", "--user", "--map-root-user", "--mount", "--", sys.executable, *sys.orig_argv[1:]]
+    command = ["unshare", "--user", "--map-root-user", "--mount", "--", "setpriv", "--pdeathsig", "KILL", "--"]
+    command += [sys.executable, *sys.orig_argv[1:]]
     os.execvpe(command[0], command, {**os.environ, MARK: "1"})  # noqa: S606  a fixed list
 
 
