@@ -20,6 +20,7 @@ from services.generation.videos import api as videos
 from services.generation.videos.admission import Admission
 from services.generation.videos.message import Writer
 from services.generation.videos.watch import Feed
+from services.generation.worker.bells import Bell
 from services.runtime import channels, metrics, profile, server, telemetry, tracing
 from services.runtime.caller import Verifier
 from services.runtime.clock import SystemClock
@@ -73,7 +74,7 @@ async def serve(settings: GenerationSettings) -> None:
         settings,
         rooms(orders, feed, rules),
         verifier=Verifier(clients.Tokens(auth).caller_keys, "generation", clock),
-        parts=[feed],
+        parts=[feed, Bell(database)],
         checks={"database": database.ping},
         on_stop=[orders.drain, auth.close, billing.close, database.close],
     )

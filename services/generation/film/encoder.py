@@ -9,7 +9,8 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from services.generation.film.label import Label, plate
 from services.generation.film.planes import Planes, to_frame
 
-FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+# A quarter of a second each: whoever looks at the film while it comes is never far behind.
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "250000"}
 X264 = {"preset": "veryfast", "crf": "20", "profile": "high", "bf": "0", "x264-params": "scenecut=0"}
 FADE_SECONDS = 0.25
 

@@ -15,6 +15,7 @@ from services.generation.files.domain import Made
 from services.generation.film.camera import Control
 from services.generation.film.label import Label
 from services.generation.labels import aigc, mark, readback
+from services.generation.labels.inspection import Inspection
 from services.generation.triton import client as triton
 from services.generation.triton.contract import Event, Job
 from services.generation.videos.tables import VideoRow
@@ -50,28 +51,33 @@ def job_of(video: VideoRow, label: Label) -> Job:
 
 async def stream(
     server: InferenceServerClient, model: str, job: Job, *, image: bytes, target: Path, told: Progress, seconds: float
-) -> None:
+) -> Inspection:
     """Have a model do a job and write its pieces to `target`; `told` gets each event and may raise to stop the model.
 
-    Raises what `triton.run` raises: JobRefused, ModelUnavailable, ModelGone, RunTimedOut.
+    Answers the inspection of these pieces, which may still be looking at the last of them. Raises what `triton.run`
+    raises: JobRefused, ModelUnavailable, ModelGone, RunTimedOut.
     """
     called = tracing.inside(f"triton {model}", SpanKind.CLIENT, model=model)
-    with usage.busy(model), called as span, target.open("xb") as file:
+    looking = Inspection(job.label, job.frame_rate, job.frames)
+    with usage.busy(model), called as span, target.open("xb") as file, looking as inspection:
         trace = tracing.traceparent(span)
         running = triton.run(server, model, job, image, seconds=seconds, traceparent=trace)
         async with contextlib.aclosing(running) as steps:
             async for step in steps:
                 file.write(step.piece)
+                inspection.feed(step.piece)
                 await told(step.event)
+    return inspection
 
 
-async def label(raw: Path, published: Path, job: Job, provider_code: str) -> Made:
+async def label(raw: Path, published: Path, job: Job, provider_code: str, inspection: Inspection) -> Made:
     """Remux `raw` into `published` with its metadata label, read every label back from the final bytes, and measure.
 
+    `inspection` has seen the pieces of `raw`; where the final file shows other pictures, it is decoded from its start.
     Raises FilmUnreadable or LabelMissing; such a file must not be published.
     """
     written = aigc.generated(provider_code)
-    working = asyncio.create_task(asyncio.to_thread(_label, raw, published, job, written))
+    working = asyncio.create_task(asyncio.to_thread(_label, raw, published, job, written, inspection))
     try:
         return await asyncio.shield(working)
     finally:
@@ -79,9 +85,9 @@ async def label(raw: Path, published: Path, job: Job, provider_code: str) -> Mad
         await asyncio.gather(working, return_exceptions=True)
 
 
-def _label(raw: Path, published: Path, job: Job, written: aigc.Aigc) -> Made:
+def _label(raw: Path, published: Path, job: Job, written: aigc.Aigc, inspection: Inspection) -> Made:
     mark.mark(raw, published, written)
-    report = readback.read(published, job.label)
+    report = readback.read(published, job.label, inspection.seen())
     wanted = readback.Expected(job.label, written, job.width, job.height, job.frame_rate, job.duration_seconds)
     readback.verify(report, wanted)
     measured = {field.name for field in dataclasses.fields(Made)} - {"sha256", "aigc"}

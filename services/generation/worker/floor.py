@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 @dataclasses.dataclass(eq=False)
 class Run:
     """One video on the server. `shared` says that another one's connection broke beside it; `mended` how often the
-    server's models had been loaded anew when it came."""
+    server's models had been loaded anew when it came; `waited` that others were there when it came, who may have
+    left a dead server behind."""
 
     mended: int
+    waited: bool = False
     shared: bool = False
 
 
@@ -31,11 +33,12 @@ class Floor:
     async def enter(self, *, alone: bool) -> AsyncIterator[Run]:
         """Be on the server for the block: with others, or alone."""
         self._wanted += alone
-        run = None
+        run, waited = None, False
         try:
             while self._mending or (self._runs if alone else self._wanted):
+                waited = True
                 await self._changed.wait()
-            run = Run(self._mended)
+            run = Run(self._mended, waited)
             self._runs.add(run)
             yield run
         finally:

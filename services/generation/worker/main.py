@@ -19,6 +19,7 @@ from services.generation.triton import contract
 from services.generation.videos import store as videos
 from services.generation.videos.jobs import VideoJobs
 from services.generation.worker import film
+from services.generation.worker.bells import Ear
 from services.generation.worker.config import WorkerSettings
 from services.generation.worker.make import Maker
 from services.generation.worker.parts import Every, Ready, Reports, Slots, restore
@@ -56,6 +57,7 @@ async def work(settings: WorkerSettings) -> None:
         Every("restore_models", RESTORE_SECONDS, functools.partial(restore, model_server, offered)),
         Every("load_models", LOAD_AGAIN_SECONDS, functools.partial(restore, model_server, offered, failed=True)),
         reports,
+        Ear(database),
     ]
     checks = {"database": database.ping, "model": reports.proven}
     ends = [model_server.close, billing.close, database.close]

@@ -16,6 +16,7 @@ from services.generation.files import domain as files_domain
 from services.generation.files import objects, scratch
 from services.generation.files import store as files
 from services.generation.files.domain import Made
+from services.generation.labels.inspection import Inspection
 from services.generation.labels.mark import FilmUnreadable
 from services.generation.labels.readback import LabelMissing
 from services.generation.triton import client as triton
@@ -103,10 +104,8 @@ class Maker:
             raise Ended
         if waiting.start_time and self.clock.now() - waiting.start_time > domain.LONGEST_RUN:
             await self._overdue(job)
-        try:
-            await triton.describe(self.server, waiting.model)
-        except triton.ModelUnavailable as fault:
-            raise Later(UNAVAILABLE_PAUSE_SECONDS) from fault
+        if not await triton.is_ready(self.server, waiting.model):
+            raise Later(UNAVAILABLE_PAUSE_SECONDS)
         async with self.database.transaction() as session:
             started = await videos.start(session, waiting.id, self.clock.now(), job.attempt)
         if started is None:
@@ -126,20 +125,21 @@ class Maker:
         wanted = film.job_of(video, label)
         meter = Meter(self.database, self.clock, video.id, job.attempt, stages)
         async with self.floor.enter(alone=_crashes(job) > 0) as run:
+            if run.waited and not await triton.is_ready(self.server, video.model):
+                raise Later(UNAVAILABLE_PAUSE_SECONDS)
             try:
-                await self._run(video, wanted, raw, meter)
+                inspection = await self._run(video, wanted, raw, meter)
             except (triton.ModelGone, triton.ModelUnavailable) as fault:
                 raise await self._judged(run, video.model, fault) from fault
+        job.leave_slot()  # the model is free for the next video
         await meter.write(LABELLING_PERCENT, "LABELLING")
-        made = await film.label(raw, published, wanted, self.provider_code)
-        await meter.write(PUBLISHING_PERCENT, "PUBLISHING")
-        return published, made
+        return published, await film.label(raw, published, wanted, self.provider_code, inspection)
 
-    async def _run(self, video: VideoRow, wanted: ModelJob, target: Path, meter: Meter) -> None:
-        """Have the model write its film to `target`."""
+    async def _run(self, video: VideoRow, wanted: ModelJob, target: Path, meter: Meter) -> Inspection:
+        """Have the model write its film to `target`; answers what looks at it meanwhile."""
         image = await self._image(video)
         server, told, seconds = self.server, meter.told, self.run_seconds
-        await film.stream(server, video.model, wanted, image=image, target=target, told=told, seconds=seconds)
+        return await film.stream(server, video.model, wanted, image=image, target=target, told=told, seconds=seconds)
 
     async def _judged(self, run: Run, model: str, fault: triton.ModelGone | triton.ModelUnavailable) -> Exception:
         """Answer what broke a run off. A model whose process died is loaded anew first."""
@@ -188,6 +188,8 @@ class Maker:
         """
         async with self.database.transaction() as session:
             staged = await files.stage_output(session, video, self.clock.now())
+            if not await videos.progress(session, video.id, PUBLISHING_PERCENT, "PUBLISHING", job.attempt):
+                raise Ended
         try:
             await unless(job.cancelled, self._upload(staged.object, path))
             kept = self.clock.now() + files_domain.kept(self.profile.retention.output_days)

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from services.generation.labels.inspection import Inspection
 from services.generation.triton import client
 from services.generation.videos import store as videos
 from services.generation.worker import film
@@ -19,12 +20,21 @@ from tests.support.triton import Server
 from tests.unit.generation.worker.studio import GENERATE, LONG, SMALL, Studio, until
 
 
+def _comes(data: bytes, wanted, target) -> Inspection:
+    """A film as it comes from a model: written, and looked at."""
+    target.write_bytes(data)
+    with Inspection(wanted.label, wanted.frame_rate, wanted.frames) as inspection:
+        inspection.feed(data)
+    return inspection
+
+
 class Unlabelled(Maker):
     """Has a model that breaks its promise: it burns no label."""
 
     async def _run(self, video, wanted, target, meter):
         size = wanted.width, wanted.height
-        target.write_bytes(films.unlabelled(films.copies(films.noise(*size), wanted.frames), size, wanted.frame_rate))
+        frames = films.copies(films.noise(*size), wanted.frames)
+        return _comes(films.unlabelled(frames, size, wanted.frame_rate), wanted, target)
 
 
 class Otherwise(Maker):
@@ -33,15 +43,16 @@ class Otherwise(Maker):
     async def _run(self, video, wanted, target, meter):
         other = film.visible_label(self.profile.labels, "en", wanted.duration_seconds)
         frames = films.copies(films.noise(wanted.width, wanted.height), wanted.frames)
-        target.write_bytes(films.film(frames, wanted.frames, wanted.frame_rate, other))
+        return _comes(films.film(frames, wanted.frames, wanted.frame_rate, other), wanted, target)
 
 
 class Torn(Maker):
     """Loses the end of the film between model and label."""
 
     async def _run(self, video, wanted, target, meter):
-        await super()._run(video, wanted, target, meter)
+        inspection = await super()._run(video, wanted, target, meter)
         target.write_bytes(target.read_bytes()[:-2000])
+        return inspection
 
 
 class Short(Maker):
@@ -50,7 +61,7 @@ class Short(Maker):
     async def _run(self, video, wanted, target, meter):
         label = wanted.label
         frames = films.copies(films.noise(wanted.width, wanted.height), wanted.frames)
-        target.write_bytes(films.film(frames, wanted.frames // 2, wanted.frame_rate, label))
+        return _comes(films.film(frames, wanted.frames // 2, wanted.frame_rate, label), wanted, target)
 
 
 async def ended(studio: Studio, video_id: str) -> tuple[str, str | None, str | None]:

@@ -172,3 +172,14 @@ async def test_a_load_that_fails_lets_the_next_try(floor):
     assert await inside(later) == [True]
     for guest in (dead, later):
         await guest.leave()
+
+
+async def test_who_had_to_wait_knows_it(floor):
+    first = Guest(floor)
+    await inside(first)
+    second = Guest(floor, alone=True)
+    assert await inside(first, second) == [True, False]
+    await first.leave()
+    await inside(second)
+    assert (first.run.waited, second.run.waited) == (False, True)
+    await second.leave()

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.generation.labels import aigc, readback
+from services.generation.labels.inspection import Inspection
 from services.generation.triton.contract import ENCODING, GENERATING, Event, Job
 from services.generation.videos import store as videos
 from services.generation.worker import film
@@ -145,8 +146,11 @@ async def test_every_parameter_of_the_order_reaches_the_model(studio):
 
 async def test_a_cancelled_labelling_ends_before_its_folder_is_removed(tmp_path, studio_rules):
     wanted = Job("vid_1", "", 1.0, 320, 180, 12, 7, film.visible_label(studio_rules.labels, "zh", 1))
-    (tmp_path / "raw.mp4").write_bytes(films.film(films.copies(films.noise(320, 180), 12), 12, 12, wanted.label))
-    working = asyncio.create_task(film.label(tmp_path / "raw.mp4", tmp_path / "out.mp4", wanted, PROVIDER))
+    raw = films.film(films.copies(films.noise(320, 180), 12), 12, 12, wanted.label)
+    (tmp_path / "raw.mp4").write_bytes(raw)
+    with Inspection(wanted.label, wanted.frame_rate, wanted.frames) as inspection:
+        inspection.feed(raw)
+    working = asyncio.create_task(film.label(tmp_path / "raw.mp4", tmp_path / "out.mp4", wanted, PROVIDER, inspection))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     working.cancel()
