@@ -30,7 +30,7 @@ def test_prometheus_reads_the_metrics(watched):
     assert "# TYPE envoy_cluster_upstream_cx_total counter" in answer.text
 
 
-@pytest.mark.parametrize("place", [HEALTH, METRICS])
+@pytest.mark.parametrize("place", [HEALTH, METRICS], ids=["health", "metrics"])
 @pytest.mark.parametrize(
     "path",
     ["/", "/quitquitquit", "/config_dump", "/certs", "/ready/", "/ready/../quitquitquit", "/stats", "/v1/models"],
