@@ -21,8 +21,8 @@ SECOND = {"take-worker"}
 """Kinds that need the second worker."""
 LONG = {"hang-triton"}
 """Kinds that are too long for every run."""
-MODELS = {"kill-triton", "freeze-triton", "hang-triton", "kill-stub", "freeze-stub", "poison", "two"}
-"""Kinds in which a model may break off twice for one video, which ends it."""
+TWICE = {"hang-triton", "two"}
+"""Kinds in which a video may meet two crashes without being a poison: a Triton that hung may die when it wakes."""
 
 
 def _kind(name: str) -> Callable[[Fault], Fault]:
@@ -161,9 +161,7 @@ async def take_worker(stage: Stage, load: Load, dice: random.Random) -> None:
 @_kind("poison")
 async def take_poison(stage: Stage, load: Load, dice: random.Random) -> None:
     """A customer orders what kills the model's process, or the whole server."""
-    order = await load.poison(dice.choice([poison.MODEL, poison.SERVER]))
-    if order.seen.get("state") != "FAILED":
-        load.faults.append(f"the poison {order.video} is {order.seen.get('state')}, not FAILED")
+    await load.poison(dice.choice([poison.MODEL, poison.SERVER]))
 
 
 @_kind("hang-triton")

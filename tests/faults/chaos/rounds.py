@@ -3,18 +3,20 @@
 import asyncio
 import collections
 import dataclasses
+import json
 import logging
 import random
 import time
 from typing import Any
 
 from tests.faults.chaos.checks import Checks
-from tests.faults.chaos.kinds import KINDS, MODELS, SECOND
+from tests.faults.chaos.kinds import KINDS, SECOND, TWICE
 from tests.faults.chaos.load import Load
 from tests.faults.chaos.stage import Stage
 
 BEFORE_SECONDS = (0.3, 2.5)
 RECOVERY_SECONDS = 90.0
+POISONED = ("FAILED", "GENERATION_FAILED", {"attempts": "2"})
 log = logging.getLogger(__name__)
 
 
@@ -105,5 +107,8 @@ def _tell(found: Round, load: Load, videos: dict[str, dict[str, Any]]) -> None:
     found.attempts = dict(collections.Counter(int(row["attempt"]) for row in videos.values()))
     poisoned = {order.video for order in load.orders if "poison" in order.body["prompt"]}
     for id_, row in videos.items():
-        if row["state"] == "FAILED" and id_ not in poisoned and found.kind not in MODELS:
+        how = (row["state"], row["error_reason"], json.loads(row["error_metadata"] or "null"))
+        if id_ in poisoned and how != POISONED:
+            found.violations.append(f"the poison {id_} ended as {how}")
+        if row["state"] == "FAILED" and id_ not in poisoned and found.kind not in TWICE:
             found.violations.append(f"{id_} failed after {row['attempt']} attempts, and nothing here explains it")
