@@ -12,7 +12,8 @@ DOWN_AFTER = datetime.timedelta(seconds=60)
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """One entry of the catalogue. `seconds` are instance seconds for one second of video, by resolution."""
+    """One entry of the catalogue. `seconds` are instance seconds for one second of video, by resolution; `sizes` are
+    width and height by resolution and aspect ratio, where they are not the usual ones."""
 
     id: str
     display_name: str
@@ -33,10 +34,16 @@ class Model:
     image_size_bytes: int
     image_ratio: float
     seconds: dict[str, float]
+    sizes: dict[str, dict[str, list[int]]]
 
     def cost(self, resolution: str, duration_seconds: int) -> float:
         """Estimate the instance seconds of one video."""
         return self.seconds[resolution] * duration_seconds
+
+    def size(self, resolution: str, aspect_ratio: str) -> tuple[int, int] | None:
+        """Answer the width and height that the model makes, None for the usual ones of the resolution."""
+        own = self.sizes.get(resolution, {}).get(aspect_ratio)
+        return (own[0], own[1]) if own else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -67,7 +67,7 @@ def resolve(request: Any, model: Model, image: Image | None, draw_seed: Callable
     resolution = _one_of(model, "resolution", request.resolution or DEFAULT_RESOLUTION, model.resolutions)
     ratio = request.aspect_ratio or (nearest_ratio(model.aspect_ratios, image) if image else DEFAULT_ASPECT_RATIO)
     ratio = _one_of(model, "aspect_ratio", ratio, model.aspect_ratios)
-    width, height = measures(resolution, ratio)
+    width, height = model.size(resolution, ratio) or measures(resolution, ratio)
     camera = request.camera_control if request.HasField("camera_control") else None
     return Parameters(
         model=model.id,
@@ -97,6 +97,8 @@ def _check_inputs(request: Any, model: Model, image: Image | None) -> None:
         raise FIELD_INVALID(field="prompt", limit=f"have at most {model.prompt_characters} characters")
     if request.negative_prompt and not model.negative_prompt:
         raise _unsupported(model, "negative_prompt", "none")
+    if len(request.negative_prompt) > model.prompt_characters:
+        raise FIELD_INVALID(field="negative_prompt", limit=f"have at most {model.prompt_characters} characters")
     if request.HasField("camera_control") and not model.camera_control:
         raise _unsupported(model, "camera_control", "none")
     if image:

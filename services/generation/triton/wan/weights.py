@@ -114,7 +114,7 @@ def _components(folder: Path, index: dict[str, Any], *, experts: bool) -> Iterat
             continue
         library, kind = value
         if library not in LIBRARIES:
-            raise ModelUnfit(f"{folder / INDEX} wants the code of {library} for {name}; only {LIBRARIES} is run.")
+            raise ModelUnfit(f"{folder / INDEX} wants the code of {library} for {name}; no stranger's code is run.")
         if not (folder / name).is_dir():
             raise ModelUnfit(f"The folder {folder / name} is missing.")
         if not any(word in kind for word in WEIGHTLESS):

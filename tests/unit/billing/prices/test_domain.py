@@ -11,6 +11,7 @@ from filmgate.billing.v1 import prices_pb2
 from services.billing import errors
 from services.billing.prices import domain, shelf
 from services.billing.prices.domain import BookError
+from services.generation.models.catalogue import models
 from services.runtime.errors import Failure
 
 NOON = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC)
@@ -114,8 +115,15 @@ def test_longer_is_never_cheaper(rate, seconds, more):
 def test_larger_is_never_cheaper():
     book = domain.parse(shelf.contents()[-1])
     for model in {model for model, _ in book.rates}:
-        rates = [book.rates[model, size] for size in ("480p", "720p", "1080p")]
+        rates = [book.rates[model, size] for size in ("480p", "720p", "1080p") if (model, size) in book.rates]
         assert rates == sorted(rates)
+
+
+def test_a_new_book_sells_every_model_of_the_catalogue_and_keeps_the_prices_of_the_old():
+    first, last = domain.parse(shelf.contents()[0]), domain.parse(shelf.contents()[-1])
+    assert first.rates.items() <= last.rates.items()
+    assert first.outcomes == last.outcomes
+    assert last.rates.keys() == {(name, size) for name, model in models().items() for size in model.resolutions}
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ async def test_a_recorded_end_is_answered_again_whatever_is_asked(house, custome
     clock.advance(DAY)
     assert await house.capture(video, "INFRASTRUCTURE_ERROR") == ended
     assert await house.release(video) == ended
-    other = (await house.authorize(order(customer, clock))).video
+    other = (await house.authorize(order(customer, clock, price_version=2))).video
     released = await house.release(other)
     assert (released.state, micros(released.charged)) == (RELEASED, 0)
     assert await house.capture(other, "SUCCEEDED") == released

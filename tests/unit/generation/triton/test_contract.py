@@ -27,6 +27,13 @@ def test_a_job_comes_back_as_it_was_sent():
     assert JOB.frames == 120
 
 
+def test_steps_and_guidance_are_sent_only_when_they_are_said():
+    assert not {"steps", "guidance_scale"} & json.loads(JOB.to_bytes()).keys()
+    told = dataclasses.replace(JOB, steps=4, guidance_scale=1.5)
+    assert job_of_bytes(told.to_bytes()) == told
+    assert job_of_bytes(_changed(steps=None, guidance_scale=None)) == JOB
+
+
 def test_what_may_be_left_out_has_a_default():
     told = json.loads(JOB.to_bytes())
     for name in ("negative_prompt", "camera_control"):
@@ -51,6 +58,8 @@ FAULTS = [
     ("label.seconds", {"text": "AI", "seconds": 0, "ink_percent": 5}),
     ("label.ink_percent", {"text": "AI", "seconds": 2.5, "ink_percent": 0}),
     ("label.colour", {"text": "AI", "seconds": 2.5, "ink_percent": 5, "colour": "red"}),
+    ("steps", 0), ("steps", 201), ("steps", 4.5), ("steps", True), ("steps", "4"),
+    ("guidance_scale", -0.1), ("guidance_scale", 30.5), ("guidance_scale", "5"), ("guidance_scale", float("nan")),
     ("fps", 24),
 ]  # fmt: skip
 

@@ -43,6 +43,26 @@ def test_measures_are_even_and_the_short_side_is_the_resolution(resolution, rati
 
 
 @pytest.mark.parametrize(
+    ("model", "resolution", "ratio", "size"),
+    [
+        ("wan", "480p", "16:9", (832, 480)),
+        ("wan-image", "720p", "9:16", (720, 1280)),
+        ("wan-5b", "720p", "16:9", (1280, 704)),
+    ],
+)
+def test_a_model_may_have_sizes_of_its_own(model, resolution, ratio, size):
+    wanted = order(model=model, resolution=resolution, aspect_ratio=ratio)
+    found = domain.resolve(wanted, models()[model], Image("fil_1", 640, 480) if model != "wan" else None, lambda: 7)
+    assert (found.width, found.height) == size
+
+
+def test_a_negative_prompt_is_no_longer_than_a_prompt():
+    with pytest.raises(Failure) as refused:
+        domain.resolve(order(model="wan", negative_prompt="x" * 501), models()["wan"], None, lambda: 7)
+    assert refused.value.metadata["field"] == "negative_prompt"
+
+
+@pytest.mark.parametrize(
     ("width", "height", "ratio"),
     [
         (1920, 1080, "16:9"),
