@@ -16,6 +16,7 @@ CHALLENGE = {"www-authenticate": {"$ref": "#/components/headers/Challenge"}}
 HTTP_BODY = "google.api.HttpBody"
 SEGMENT = r"^[0-9A-Za-z_-][0-9A-Za-z_.~-]*$"
 """Ids and names in a path. Whatever else stands there names nothing."""
+READABLE = r"^[^\u0000-\u001f\u007f]*$"
 _HEADINGS = {
     400: "The request is not right, or the state does not allow it.",
     401: "There is no credential, or it is not valid.",
@@ -88,7 +89,7 @@ class Operations:
             if path in binding.parameters or path.partition(".")[0] == binding.body or path == REQUEST_ID:
                 continue
             needed = self._schemas.is_required(field) and "." not in path
-            rows.append(_parameter(path, "query", self._schemas.field(field, inputs=True), required=needed))
+            rows.append(_parameter(path, "query", _readable(self._schemas.field(field, inputs=True)), required=needed))
         return rows
 
     def _request(
@@ -112,8 +113,10 @@ class Operations:
             content = {"*/*": {"schema": {"type": "string"}}}
         elif method.descriptor.server_streaming:
             event = self._schemas.output(kind)
-            words = f"Server-sent events; the `data` of each is a {kind.name} as JSON, on one line."
-            content = {"text/event-stream": {"schema": {"type": "string", "description": words}, EVENT: event}}
+            data = {"type": "string", "contentMediaType": "application/json", "contentSchema": event}
+            words = f"One of the server-sent events: its `data` is a {kind.name} as JSON, on one line."
+            schema = {"type": "object", "description": words, "properties": {"data": data}, "required": ["data"]}
+            content = {"text/event-stream": {"schema": schema, EVENT: event}}
         else:
             content = {"application/json": {"schema": self._schemas.output(kind)}}
         return {"description": _described(self._schemas, kind), "headers": REQUEST_ID_HEADER, "content": content}
@@ -162,6 +165,14 @@ def _parameter(name: str, where: str, schema: dict[str, Any], *, required: bool)
     if required:
         row["required"] = True
     return {**row, "schema": schema}
+
+
+def _readable(schema: dict[str, Any]) -> dict[str, Any]:
+    """A text in an address has no control characters: the edge refuses it, however it is escaped."""
+    if schema.get("type") == "array":
+        return {**schema, "items": _readable(schema["items"])}
+    free = schema.get("type") == "string" and not {"pattern", "format"} & schema.keys()
+    return {**schema, "pattern": READABLE} if free else schema
 
 
 def _repeats(request: Descriptor) -> list[dict[str, Any]]:

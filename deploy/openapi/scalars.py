@@ -32,7 +32,7 @@ def printed(field: Field) -> dict[str, Any]:
 def taken(field: Field, limits: Any, *, required: bool) -> dict[str, Any]:
     """Answer the schema of a value in a request, as services.runtime.fields checks it with these limits."""
     if field.type == Field.TYPE_STRING:
-        return _text(limits, required, given=field.has_presence)
+        return _text(limits, required, given=field.has_presence or field.is_repeated)
     least, most = _bound(limits, "minimum"), _bound(limits, "maximum")
     if field.type in _SMALL:
         form, low, high = _SMALL[field.type]
@@ -64,7 +64,7 @@ def _plain(field: Field) -> dict[str, Any]:
 
 
 def _text(limits: Any, required: bool, given: bool) -> dict[str, Any]:
-    """A text that need not be given may be empty, whatever its limits say, unless its field says that it was given."""
+    """A text that need not be given may be empty, whatever its limits say, unless that can be told from none."""
     schema: dict[str, Any] = {"type": "string"}
     least = max(1 if required else 0, limits.min_length if limits is not None and (required or given) else 0)
     if least:
@@ -72,7 +72,7 @@ def _text(limits: Any, required: bool, given: bool) -> dict[str, Any]:
     if limits is not None and limits.HasField("max_length"):
         schema["maxLength"] = limits.max_length
     if limits is not None and limits.pattern:
-        schema["pattern"] = f"^(?:{limits.pattern})$" if required else f"^(?:{limits.pattern})?$"
+        schema["pattern"] = f"^(?:{limits.pattern})$" if least else f"^(?:{limits.pattern})?$"
     return schema
 
 

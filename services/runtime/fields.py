@@ -91,7 +91,9 @@ def _value_faults(value: Any, field: FieldDescriptor, limits: Any, name: str, de
     if field.type == FieldDescriptor.TYPE_MESSAGE:
         yield from _faults(value, name, depth - 1)
     elif field.type == FieldDescriptor.TYPE_STRING:
-        yield from ((name, fault) for fault in _text_faults(value, limits, given=field.has_presence))
+        yield from (
+            (name, fault) for fault in _text_faults(value, limits, given=field.has_presence or field.is_repeated)
+        )
     elif field.type == FieldDescriptor.TYPE_ENUM:
         if field.enum_type is None or value not in field.enum_type.values_by_number:
             yield name, "be a known value"
@@ -100,7 +102,7 @@ def _value_faults(value: Any, field: FieldDescriptor, limits: Any, name: str, de
 
 
 def _text_faults(text: str, limits: Any, *, given: bool) -> Iterator[str]:
-    """An empty text is none, unless its field says that it was given."""
+    """An empty text is none, unless it can be told from one that was not given."""
     if "\0" in text:  # PostgreSQL cannot store it
         yield "not contain a NUL character"
     if limits is None or not (text or (given and limits.min_length)):
