@@ -23,7 +23,7 @@ PROTOS      := $(shell find protos -name '*.proto' 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-wan protos lock packages packages-tests packages-bench bench demo up down status logs clean k8s \
+.PHONY: help setup setup-wan protos lock packages packages-tests packages-bench packages-telemetry bench docs demo up down status logs clean k8s \
         test test-unit test-integration test-e2e test-faults chaos test-wan lint fmt bare promises
 
 ##@ Start here
@@ -35,8 +35,8 @@ demo: setup protos ## Make one video through the whole suite [IMAGE=path PROMPT=
 	@$(PY) -m deploy.local demo --image "$$IMAGE" --prompt "$$PROMPT"
 
 ##@ The suite on this machine
-up: setup protos ## Start the whole suite in the foreground; Ctrl-C stops it
-	@$(PY) -m deploy.local up
+up: setup protos $(if $(TELEMETRY),packages-telemetry) ## Start the whole suite in the foreground; Ctrl-C stops it [TELEMETRY=1]
+	@$(PY) -m deploy.local up $(if $(TELEMETRY),--telemetry)
 
 down: $(VENV)/.ok ## Stop the running suite
 	@$(PY) -m deploy.local down
@@ -106,6 +106,9 @@ lint: $(VENV)/.ok gen/.stamp ## Check the style and types of Python and the cont
 k8s: setup protos $(TOOLS_VENV)/.ok ## Render the manifests for Kubernetes and check them
 	@$(PY) -m deploy.k8s check
 
+docs: $(VENV)/.ok ## Write the list of all metrics into docs/operations.md
+	$(PY) -m deploy.metrics
+
 fmt: $(VENV)/.ok ## Format Python and protos
 	$(VENV)/bin/ruff check --fix-only --quiet .
 	$(VENV)/bin/ruff format .
@@ -126,6 +129,9 @@ packages:
 
 packages-tests:
 	@$(PYTHON) -m deploy.local.packages tests
+
+packages-telemetry:
+	@$(PYTHON) -m deploy.local.packages telemetry
 
 packages-bench:
 	@$(PYTHON) -m deploy.local.packages bench

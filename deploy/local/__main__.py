@@ -10,8 +10,10 @@ def main() -> int:
     """Read the command line and do what it says; answers the exit status."""
     parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("up", "down", "status", "logs", "clean"):
+    for name in ("down", "status", "logs", "clean"):
         commands.add_parser(name)
+    up = commands.add_parser("up")
+    up.add_argument("--telemetry", action="store_true", help="with Prometheus, and a page that shows traces")
     demo = commands.add_parser("demo")
     demo.add_argument("--image", default="", help="a picture of yours; without it the project's own")
     demo.add_argument("--prompt", default="", help="what the film shall show")
@@ -21,7 +23,9 @@ def main() -> int:
     if chosen.command in ("up", "demo"):
         from deploy.local import foreground  # noqa: PLC0415  the others are to answer at once
 
-        return foreground.up() if chosen.command == "up" else foreground.show(chosen.image, chosen.prompt)
+        if chosen.command == "up":
+            return foreground.up(telemetry=chosen.telemetry)
+        return foreground.show(chosen.image, chosen.prompt)
     from deploy.local import commands as doing  # noqa: PLC0415  clean must work without the environment that these need
 
     return {"down": doing.down, "status": doing.status, "logs": doing.logs}[chosen.command]()

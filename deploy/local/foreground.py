@@ -13,9 +13,10 @@ from deploy.local.postgres import PostgresError
 from deploy.local.running import Stopped, Tell, run
 from deploy.local.suite import Suite, SuiteError
 from deploy.local.triton import TritonError
+from deploy.observability.local import WatchError
 from services.runtime.config import ConfigError
 
-FAULTS = (SuiteError, MigrationError, PostgresError, TritonError, ConfigError, PermissionError)
+FAULTS = (SuiteError, MigrationError, PostgresError, TritonError, WatchError, ConfigError, PermissionError)
 WELCOME = """
 Filmgate runs at {url}
 Your key: {key}
@@ -29,9 +30,9 @@ Mails and messages arrive as files in {outbox}; make logs shows the logs; Ctrl-C
 """
 
 
-def up() -> int:
+def up(*, telemetry: bool = False) -> int:
     """Run the suite in the foreground until Ctrl-C, SIGTERM or a hang-up; what dies is started again."""
-    return _told(lambda: run(_serve, _say))
+    return _told(lambda: run(_serve, _say, telemetry=telemetry))
 
 
 def _serve(suite: Suite, tell: Tell) -> int:

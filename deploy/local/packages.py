@@ -51,7 +51,16 @@ FOR_TESTS = [
     Package("jq", "runs the examples of docs/api.md", lambda: bool(shutil.which("jq"))),
 ]
 FOR_BENCH = [Package("wrk", "loads the edge for make bench", lambda: bool(shutil.which("wrk")))]
-SETS = {"tests": FOR_TESTS, "bench": FOR_BENCH}
+FOR_TELEMETRY = [
+    Package("prometheus", "collects the metrics", lambda: bool(shutil.which("prometheus"))),
+    Package(
+        "promtool" if sys.version_info >= (3, 13) else "prometheus",
+        "tests the alarms",
+        lambda: bool(shutil.which("promtool")),
+    ),
+]
+"""Debian 13, with Python 3.13, has promtool in a package of its own."""
+SETS = {"tests": [*FOR_TESTS, *FOR_TELEMETRY], "bench": FOR_BENCH, "telemetry": FOR_TELEMETRY}
 
 
 def missing(packages: Iterable[Package]) -> list[Package]:
@@ -84,7 +93,7 @@ def _install(packages: list[Package]) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status 0 when the machine is ready, 1 with a sentence when it is not. `tests` and `bench` ask for more."""
+    """Exit status 0 when the machine is ready, 1 with a sentence when it is not. `tests` and so on ask for more."""
     fault = platform_fault(platform.system(), platform.machine(), sys.version_info[:2])
     if fault:
         print(fault, file=sys.stderr)

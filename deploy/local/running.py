@@ -10,6 +10,8 @@ from typing import Any
 from deploy.local import config, ports
 from deploy.local.lock import Lock
 from deploy.local.suite import Suite, SuiteError
+from deploy.observability.local import Watch, WatchPorts
+from services.runtime.config import from_env
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Tell = Callable[[], None]
@@ -19,10 +21,11 @@ class Stopped(BaseException):
     """A signal asked this process to end."""
 
 
-def run(act: Callable[[Suite, Tell], int], say: Callable[[str], None]) -> int:
+def run(act: Callable[[Suite, Tell], int], say: Callable[[str], None], *, telemetry: bool = False) -> int:
     """Start the suite, `act` on it, and stop it whatever happens. `act` also gets a function that notes the state.
 
-    Raises AlreadyRunning when another process runs it, SuiteError when something forbids the start.
+    With `telemetry` Prometheus and a receiver of traces run beside it. Raises AlreadyRunning when another process runs
+    it, SuiteError or WatchError when something forbids the start.
     """
     settings, chosen = config.read()
     outside = config.refuse_outside(settings.bind)
@@ -36,16 +39,23 @@ def run(act: Callable[[Suite, Tell], int], say: Callable[[str], None]) -> int:
         if taken:
             raise SuiteError("\n".join(taken))
         with _signals_raise():
-            return _started(Suite(home, chosen, say=say), lock, act)
+            if not telemetry:
+                return _started(Suite(home, chosen, say=say), lock, act)
+            with Watch(home, chosen, from_env(WatchPorts), say) as watch:
+                say(f"Prometheus at {watch.prometheus}, traces at {watch.traces}/")
+                return _started(Suite(home, chosen, watch.settings, say=say), lock, act, watch.tend)
     finally:
         lock.release()
 
 
-def _started(suite: Suite, lock: Lock, act: Callable[[Suite, Tell], int]) -> int:
+def _started(
+    suite: Suite, lock: Lock, act: Callable[[Suite, Tell], int], tend: Callable[[], None] = lambda: None
+) -> int:
     last: dict[str, Any] = {}
 
     def tell() -> None:
         nonlocal last
+        tend()
         note = _note(suite)
         if note != last:
             lock.write(note)

@@ -7,6 +7,8 @@ import base64
 import collections
 import http.server
 import json
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -215,3 +217,19 @@ def _pages(traces: Traces) -> type[http.server.BaseHTTPRequestHandler]:
             """Say nothing."""
 
     return Pages
+
+
+def main(arguments: list[str]) -> int:
+    """Receive and show until a signal: `python -m deploy.observability.traces GRPC_PORT HTTP_PORT`."""
+    if len(arguments) != 2 or not all(text.isdigit() for text in arguments):
+        sys.stderr.write("use: python -m deploy.observability.traces GRPC_PORT HTTP_PORT\n")
+        return 2
+    receiver = Receiver(*map(int, arguments))
+    receiver.start()
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    receiver.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

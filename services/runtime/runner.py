@@ -5,6 +5,7 @@ import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from opentelemetry.trace import SpanKind
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -166,9 +167,10 @@ class Runner:
         finally:
             seconds = time.monotonic() - started
             metrics.observe("filmgate_job_duration_seconds", seconds, kind=job.kind, outcome=outcome)
+            told: dict[str, Any] = {"kind": job.kind, "attempt": job.attempt, "outcome": outcome}
+            log.info("job", job=job.id, milliseconds=round(seconds * 1000, 1), **told)
             caller.leave(current)
-            failed = outcome in ("retried", "dead")
-            tracing.end(opened, failed=failed, kind=job.kind, attempt=job.attempt, outcome=outcome)
+            tracing.end(opened, failed=outcome in ("retried", "dead"), **told)
 
     async def _attempt(self, job: Job) -> str:
         """Try once; answers how it went: done, later, retried, dead, or lost with the lease."""

@@ -11,6 +11,7 @@ import pytest
 from deploy.envoy.settings import EdgeSettings
 from deploy.local.config import Config
 from deploy.local.ports import Ports
+from deploy.observability.local import WatchPorts
 from services.auth.config import AuthSettings
 from services.billing.config import BillingSettings
 from services.generation import errors
@@ -20,7 +21,7 @@ from services.privacy.config import PrivacySettings
 
 SETTINGS = (
     *(AuthSettings, BillingSettings, GenerationSettings, MediaSettings, WorkerSettings, PrivacySettings),
-    *(EdgeSettings, Ports, Config),
+    *(EdgeSettings, Ports, Config, WatchPorts),
 )
 SETTING = re.compile(r"`(FILMGATE_\w+)`")
 # The supervisor hands each process its own; the page names the pattern or the ports instead.

@@ -1,0 +1,109 @@
+"""Prometheus takes our configuration and rules, each rule is tested, and nothing asks for a metric that is not ours."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from deploy.local.ports import Ports
+from deploy.observability import local
+from deploy.observability.traces import Receiver, Traces, listing, waterfall
+from services.runtime import metrics
+
+FOLDER = local.RULES.parent
+TESTS, DASHBOARD = FOLDER / "rules.test.yaml", FOLDER / "dashboard.json"
+NAME = re.compile(r"\bfilmgate_[a-z_]+")
+
+
+def promtool(*arguments: str) -> str:
+    done = subprocess.run(["promtool", *arguments], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def rules() -> list[dict]:
+    return [rule for group in yaml.safe_load(local.RULES.read_text())["groups"] for rule in group["rules"]]
+
+
+def test_prometheus_takes_the_rules_and_the_configuration_that_is_rendered(tmp_path: Path) -> None:
+    assert "SUCCESS" in promtool("check", "rules", str(local.RULES))
+    file = tmp_path / "prometheus.yaml"
+    file.write_text(local.configuration(Ports(media_metrics_port=0)))
+    assert "SUCCESS" in promtool("check", "config", str(file))
+    targets = re.findall(r"127\.0\.0\.1:(\d+)", file.read_text())
+    assert targets == ["8131", "8132", "8133", "8134", "8136", "8130"], "a port of 0 is nobody's"
+
+
+def test_each_rule_is_raised_by_what_it_is_for() -> None:
+    promtool("test", "rules", str(TESTS))
+    tested = re.findall(r"alertname: (\w+)\n +exp_alerts:\n", TESTS.read_text())
+    assert sorted(set(tested)) == sorted(rule["alert"] for rule in rules())
+
+
+@pytest.mark.parametrize("alert", [rule["alert"] for rule in rules()])
+def test_a_rule_that_is_never_raised_fails_its_test(alert: str, tmp_path: Path) -> None:
+    found = yaml.safe_load(local.RULES.read_text())
+    for rule in found["groups"][0]["rules"]:
+        if rule["alert"] == alert:
+            rule["expr"] = "vector(0) > 1"
+    (tmp_path / local.RULES.name).write_text(yaml.safe_dump(found))
+    (tmp_path / TESTS.name).write_text(TESTS.read_text())
+    command = ["promtool", "test", "rules", str(tmp_path / TESTS.name)]
+    assert subprocess.run(command, check=False, capture_output=True, timeout=60).returncode != 0
+
+
+@pytest.mark.parametrize("file", [local.RULES, TESTS, DASHBOARD], ids=lambda file: file.name)
+def test_only_metrics_of_the_table_are_asked_for(file: Path) -> None:
+    histograms = {name for name, row in metrics.TABLE.items() if row.kind == metrics.HISTOGRAM}
+    known = metrics.TABLE.keys() | {f"{name}_{part}" for name in histograms for part in ("bucket", "count", "sum")}
+    asked = set(NAME.findall(file.read_text()))
+    assert asked
+    assert asked <= known
+
+
+def test_a_panel_has_its_own_place_and_a_query() -> None:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}) == len(panels)
+    assert all(target["expr"] for panel in panels for target in panel["targets"])
+
+
+def test_the_receiver_shows_a_trace_as_a_tree() -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("test")
+    with tracer.start_as_current_span("above"), tracer.start_as_current_span("below", attributes={"code": "OK\nx"}):
+        pass
+    request = encode_spans(exporter.get_finished_spans())
+    traces = Traces(most=2)
+    traces.take(request)
+    (trace,) = traces.ids()
+    text = waterfall(traces.spans(trace))
+    assert re.search(r"ms  \S+: above\n.*ms    \S+: below  code=OK x", text)
+    assert f"/traces/{trace}" in listing(traces)
+    assert traces.spans("unknown") == []
+
+
+def test_the_oldest_trace_goes_when_there_are_too_many() -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    traces = Traces(most=2)
+    for name in ("first", "second", "third"):
+        provider.get_tracer("test").start_span(name).end()
+        traces.take(encode_spans(exporter.get_finished_spans()))
+        exporter.clear()
+    assert [traces.spans(trace)[0].name for trace in traces.ids()] == ["third", "second"]
+
+
+def test_the_receiver_listens_on_loopback_alone() -> None:
+    receiver = Receiver()
+    receiver.start()
+    assert all("//127.0.0.1:" in url for url in receiver.settings.values())
+    receiver.stop()
