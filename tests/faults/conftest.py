@@ -91,7 +91,7 @@ def attack(suite: Suite, request: pytest.FixtureRequest) -> Attack:
     return Attack(suite, request.param)
 
 
-async def balanced(books: Books, organization: str, seconds: float = 45) -> dict[str, asyncpg.Record]:
+async def balanced(books: Books, organization: str, seconds: float = 120) -> dict[str, asyncpg.Record]:
     """Wait until all of an organisation's videos are settled and nothing is held; answers its videos by id.
 
     Then each video must be charged by the outcome table: once, or not at all.
