@@ -203,6 +203,7 @@ TABLE = (
         "commands",
         lambda o: _variable(_main(o, "worker"), "FILMGATE_MODELS", "other"),
     ),
+    Mutation("weights that are not mounted", "commands", lambda o: _first(o, "worker")["volumeMounts"].pop(0)),
     Mutation(
         "Triton on the network", "commands", lambda o: _flag(o, "--grpc-address=127.0.0.1", "--grpc-address=0.0.0.0")
     ),

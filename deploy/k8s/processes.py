@@ -20,6 +20,8 @@ from services.auth.config import AuthSettings
 from services.billing.__main__ import embedded as given_by_default
 from services.billing.config import BillingSettings
 from services.generation.config import GenerationSettings, MediaSettings
+from services.generation.models.catalogue import models as catalogue
+from services.generation.triton.wan.weights import SETTING as WEIGHTS
 from services.generation.worker.config import WorkerSettings
 from services.privacy.config import PrivacySettings
 from services.runtime import profile
@@ -178,11 +180,22 @@ def _triton(rendered: Rendered, pod: Pod) -> Iterator[str]:
     given, wanted = (_flags(arguments) for arguments in (triton.get("args", []), real[1:]))
     for flag in sorted(given.keys() ^ wanted.keys() | {name for name in given if given[name] != wanted.get(name)}):
         yield f"{flag} is {given.get(flag)}, and {wanted.get(flag)} on one machine"
+    yield from (f"{model} is no model of the catalogue" for model in models if model not in catalogue())
+    yield from _weights(pod, triton, models)
     repository = [flag.partition("=")[2] for flag in triton.get("args", []) if flag.startswith("--model-repository=")]
     probes = {triton[name]["exec"]["command"][2] for name in ("livenessProbe", "readinessProbe") if name in triton}
     for path in [*(f"{place}/{model}/config.pbtxt" for place in repository for model in models), *probes]:
         if not (ROOT / path.removeprefix("/filmgate/")).is_file():
             yield f"names {path}, which the image does not have"
+
+
+def _weights(pod: Pod, triton: Object, models: tuple[str, ...]) -> Iterator[str]:
+    """The one setting that Triton's models read: a mounted folder, and only where a model needs it."""
+    variables = {row["name"]: row["value"] for row in triton.get("env", []) if row["name"].startswith(PREFIX)}
+    mounted = {mount["mountPath"] for mount in triton.get("volumeMounts", []) if mount.get("readOnly")}
+    wanted = {WEIGHTS} if any(model.startswith("wan") for model in models) else set()
+    if variables.keys() != wanted or not set(variables.values()) <= mounted:
+        yield f"{models} need {sorted(wanted)} as a mounted folder, and {variables} are set"
 
 
 def _flags(arguments: list[str]) -> Mapping[str, list[str]]:
