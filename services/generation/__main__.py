@@ -69,7 +69,7 @@ async def serve(settings: GenerationSettings) -> None:
         settings,
         rules.version,
     )
-    feed = Feed(database, orders.billing, orders.writer, clock)
+    feed = Feed(database, orders.billing, orders.writer, clock, orders.queue)
     await server.serve(
         settings,
         rooms(orders, feed, rules),

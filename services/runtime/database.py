@@ -27,6 +27,7 @@ Time = sa.DateTime(timezone=True)
 _SERVICES = Path(__file__).parent.parent
 _LOCK_WAIT = "30s"
 _PASSING = ("55P03", "57014", "40001", "40P01")  # lock or statement timeout, lost race, deadlock
+_FAULTS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _WAIT_SECONDS = 5
 _SESSION = {
     "timezone": "UTC",
@@ -114,7 +115,9 @@ class Database:
         connection = await self._taken()
         try:
             yield connection
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+        except _FAULTS as fault:
+            if isinstance(fault, asyncpg.InternalClientError):
+                connection.terminate()  # what a server that ends says in between confuses the driver
             if connection.is_closed() or getattr(fault, "sqlstate", "") in _PASSING:
                 log.warning("database_refused", error=fault)
                 raise errors.PEER_UNAVAILABLE(service="database") from fault
@@ -140,7 +143,7 @@ class Database:
             await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
         except BaseException as fault:
             self._places.release()
-            if not isinstance(fault, OSError | asyncpg.PostgresError | asyncpg.InterfaceError):
+            if not isinstance(fault, _FAULTS):
                 raise
             log.warning("database_unreachable", error=fault)
             raise errors.PEER_UNAVAILABLE(service="database") from fault
@@ -206,7 +209,7 @@ class Quick:
         if not records:
             return Rows()
         if compiled.row is None:
-            compiled.row = collections.namedtuple("Row", records[0].keys())._make  # type: ignore[attr-defined,misc]
+            compiled.row = collections.namedtuple("Row", records[0].keys(), rename=True)._make  # type: ignore[attr-defined,misc]
         return Rows(map(compiled.row, records))
 
 
@@ -229,7 +232,7 @@ _compiled = functools.cache(_Compiled)
 
 
 async def _rolled_back(connection: Any) -> None:
-    with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    with contextlib.suppress(*_FAULTS):
         if not connection.is_closed():
             await connection.execute("ROLLBACK")
 

@@ -332,20 +332,17 @@ async def _write(session: AsyncSession, job: Job, **values: Any) -> None:
         raise LeaseLost(job.id)
 
 
-async def cancel(session: AsyncSession, key: str) -> bool:
+_CANCEL = sa.text("""
+UPDATE jobs SET cancel = true, state = CASE state WHEN 'RUNNING' THEN state ELSE 'CANCELLED' END,
+  end_time = CASE state WHEN 'RUNNING' THEN NULL ELSE now() END
+WHERE key = :key AND end_time IS NULL RETURNING state
+""").bindparams(sa.bindparam("key", type_=sa.Text))
+
+
+async def cancel(session: Session, key: str) -> bool:
     """Ask a job to stop. True: it never will run. False: it runs (and is told at its beat) or has ended."""
-    begun = JobRow.state == "RUNNING"
-    statement = (
-        sa.update(JobRow)
-        .where(JobRow.key == key, JobRow.end_time.is_(None))
-        .values(
-            cancel=True,
-            state=sa.case((begun, JobRow.state), else_="CANCELLED"),
-            end_time=sa.case((begun, None), else_=sa.func.now()),
-        )
-        .returning(JobRow.state)
-    )
-    return (await session.execute(statement)).scalar() == "CANCELLED"
+    found = (await session.execute(_CANCEL, {"key": key})).first()
+    return found is not None and found.state == "CANCELLED"
 
 
 async def wait(database: Database, key: str, seconds: float) -> bool:

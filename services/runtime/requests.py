@@ -10,14 +10,13 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from google.protobuf.message import Message
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped
 
 from filmgate.privacy.v1.elements_pb2 import Element
 from services.runtime import errors
 from services.runtime.clock import SystemClock
-from services.runtime.database import Base, Time, column, create
+from services.runtime.database import Base, Session, Time, column, create
 
 KEPT = datetime.timedelta(hours=24)
 M = TypeVar("M", bound=Message)
@@ -40,8 +39,30 @@ def create_tables(op: Any) -> None:
     create(op, StoredRequest)
 
 
+_CLAIM = sa.text("""
+INSERT INTO requests AS old (scope, method, request_id, fingerprint, create_time)
+VALUES (:scope, :method, :request_id, :fingerprint, :now)
+ON CONFLICT (scope, method, request_id) DO UPDATE
+SET fingerprint = EXCLUDED.fingerprint, answer = NULL, create_time = EXCLUDED.create_time
+WHERE old.create_time <= :before RETURNING 1
+""").bindparams(
+    *(sa.bindparam(name, type_=sa.Text) for name in ("scope", "method", "request_id")),
+    *(sa.bindparam(name, type_=Time) for name in ("now", "before")),
+    sa.bindparam("fingerprint", type_=sa.LargeBinary),
+)
+_THIS = "scope = :scope AND method = :method AND request_id = :request_id"
+_FOUND, _FINISH, _FORGET = (
+    sa.text(f"{what} WHERE {_THIS}").bindparams(
+        *(sa.bindparam(name, type_=sa.Text) for name in ("scope", "method", "request_id"))
+    )
+    for what in (
+        "SELECT fingerprint, answer FROM requests", "UPDATE requests SET answer = :answer", "DELETE FROM requests"
+    )
+)  # fmt: skip
+
+
 async def begin(  # noqa: PLR0917  what identifies a request, in its order
-    session: AsyncSession,
+    session: Session,
     scope: str,
     method: str,
     request_id: str,
@@ -56,24 +77,11 @@ async def begin(  # noqa: PLR0917  what identifies a request, in its order
     """
     if not request_id:
         return None
-    now = now or SystemClock().now()
-    mark = _fingerprint(request)
-    values = {"fingerprint": mark, "answer": None, "create_time": now}
-    statement = (
-        insert(StoredRequest)
-        .values(scope=scope, method=method, request_id=request_id, **values)
-        .on_conflict_do_update(
-            index_elements=["scope", "method", "request_id"], set_=values, where=StoredRequest.create_time <= now - KEPT
-        )
-        .returning(StoredRequest.create_time)
-    )
-    if (await session.execute(statement)).first():
+    now, mark, named = now or SystemClock().now(), _fingerprint(request), _named(scope, method, request_id)
+    claim = {**named, "fingerprint": mark, "now": now, "before": now - KEPT}
+    if (await session.execute(_CLAIM, claim)).first():
         return None
-    found = (
-        await session.execute(
-            _one(sa.select(StoredRequest.fingerprint, StoredRequest.answer), scope, method, request_id)
-        )
-    ).one()
+    found = (await session.execute(_FOUND, named)).one()
     if found.fingerprint != mark:
         raise errors.REQUEST_ID_REUSED()
     if found.answer is None:
@@ -81,23 +89,23 @@ async def begin(  # noqa: PLR0917  what identifies a request, in its order
     return response.FromString(found.answer)
 
 
-async def finish(session: AsyncSession, scope: str, method: str, request_id: str, response: Message) -> None:
+async def finish(session: Session, scope: str, method: str, request_id: str, response: Message) -> None:
     """Store the answer, in the transaction of the effect. An empty id stores nothing."""
     if request_id:
-        answer = response.SerializeToString()
-        await session.execute(_one(sa.update(StoredRequest), scope, method, request_id).values(answer=answer))
+        answer = {"answer": response.SerializeToString()}
+        await session.execute(_FINISH, _named(scope, method, request_id) | answer)
 
 
-async def answered(session: AsyncSession, scope: str, method: str, request_id: str, response: type[M]) -> M | None:
+async def answered(session: Session, scope: str, method: str, request_id: str, response: type[M]) -> M | None:
     """Answer what is stored for a request id, to be written anew by `finish`; None when nothing is."""
-    answer = (await session.execute(_one(sa.select(StoredRequest.answer), scope, method, request_id))).scalar()
-    return None if answer is None else response.FromString(answer)
+    found = (await session.execute(_FOUND, _named(scope, method, request_id))).first()
+    return None if found is None or found.answer is None else response.FromString(found.answer)
 
 
-async def forget(session: AsyncSession, scope: str, method: str, request_id: str) -> None:
+async def forget(session: Session, scope: str, method: str, request_id: str) -> None:
     """Remove a claim whose request was refused after its transaction, so that it may be tried again."""
     if request_id:
-        await session.execute(_one(sa.delete(StoredRequest), scope, method, request_id))
+        await session.execute(_FORGET, _named(scope, method, request_id))
 
 
 async def sweep(session: AsyncSession, now: datetime.datetime) -> int:
@@ -110,10 +118,8 @@ async def erase(session: AsyncSession, scope: str) -> int:
     return (await session.execute(sa.delete(StoredRequest).where(StoredRequest.scope == scope))).rowcount  # type: ignore[attr-defined,no-any-return]
 
 
-def _one(statement: Any, scope: str, method: str, request_id: str) -> Any:
-    return statement.where(
-        StoredRequest.scope == scope, StoredRequest.method == method, StoredRequest.request_id == request_id
-    )
+def _named(scope: str, method: str, request_id: str) -> dict[str, Any]:
+    return {"scope": scope, "method": method, "request_id": request_id}
 
 
 def _fingerprint(request: Message) -> bytes:

@@ -52,6 +52,7 @@ EXTRAS = {
         "jobs": "what follows from a video's transactions",
         "message": "a row as the contract's Video, for many callers",
         "queue": "places in the queue and their times",
+        "reads": "polls of many callers in one read",
         "watch": "one feed for all watchers",
     },
     "privacy/audit": {"events": "the service's own events"},

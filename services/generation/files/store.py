@@ -14,6 +14,7 @@ from services.generation.files.tables import FileRow
 from services.generation.videos.tables import VideoRow
 from services.runtime import ids, jobs
 from services.runtime.caller import Caller
+from services.runtime.database import Session, Time
 from services.runtime.pages import Page
 
 REMOVE_OBJECTS = "remove_objects"
@@ -70,10 +71,18 @@ async def find(session: AsyncSession, project: str, file_id: str, now: datetime.
     return (await session.execute(sa.select(FileRow).where(FileRow.id == file_id, *_shown(project, now)))).scalar()
 
 
-async def picture(session: AsyncSession, project: str, file_id: str, now: datetime.datetime) -> FileRow | None:
-    """Answer a picture to make a video from; it cannot be deleted before this transaction ends."""
-    ready = [FileRow.id == file_id, FileRow.kind == "IMAGE", FileRow.state == "READY", *_shown(project, now)]
-    return (await session.execute(sa.select(FileRow).where(*ready).with_for_update(read=True))).scalar()
+_PICTURE = sa.text("""
+SELECT id, width, height FROM files WHERE id = :id AND kind = 'IMAGE' AND state = 'READY' AND project = :project
+  AND delete_time IS NULL AND (expire_time IS NULL OR expire_time > :now) FOR SHARE
+""").bindparams(
+    sa.bindparam("id", type_=sa.Text), sa.bindparam("project", type_=sa.Text), sa.bindparam("now", type_=Time)
+)
+
+
+async def picture(session: Session, project: str, file_id: str, now: datetime.datetime) -> Any | None:
+    """Answer (id, width, height) of a picture to make a video from; it cannot be deleted before this transaction
+    ends."""
+    return (await session.execute(_PICTURE, {"id": file_id, "project": project, "now": now})).first()
 
 
 async def page_of(session: AsyncSession, project: str, now: datetime.datetime, page: Page) -> Sequence[FileRow]:

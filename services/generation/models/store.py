@@ -3,11 +3,14 @@
 import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.generation.models import domain
 from services.generation.models.tables import ModelRow, ReportRow
+from services.runtime.database import Session
+
+_NAMES = sa.bindparam("names", type_=ARRAY(sa.Text))
 
 
 async def report(session: AsyncSession, model: str, worker: str, slots_ready: int, now: datetime.datetime) -> None:
@@ -31,21 +34,23 @@ async def retire(session: AsyncSession, worker: str) -> None:
     await session.execute(sa.delete(ReportRow).where(ReportRow.worker == worker))
 
 
-async def capacity(session: AsyncSession, model: str, now: datetime.datetime) -> domain.Capacity:
+_SEEN = sa.select(ModelRow.id, ModelRow.last_ready_time).where(ModelRow.id == sa.any_(_NAMES))
+_REPORTS = sa.select(ReportRow.model, ReportRow.slots_ready, ReportRow.report_time).where(
+    ReportRow.model == sa.any_(_NAMES)
+)
+
+
+async def capacity(session: Session, model: str, now: datetime.datetime) -> domain.Capacity:
     """Answer the capacity of one model."""
     return (await capacities(session, [model], now))[model]
 
 
-async def capacities(session: AsyncSession, models: list[str], now: datetime.datetime) -> dict[str, domain.Capacity]:
+async def capacities(session: Session, models: list[str], now: datetime.datetime) -> dict[str, domain.Capacity]:
     """Answer the capacities of models by id, also of those that never reported."""
-    seen = await session.execute(sa.select(ModelRow.id, ModelRow.last_ready_time).where(ModelRow.id.in_(models)))
-    ready = {model: when for model, when in seen.tuples()}  # noqa: C416  a result has keys(), which misleads dict()
-    rows = await session.execute(
-        sa.select(ReportRow.model, ReportRow.slots_ready, ReportRow.report_time).where(ReportRow.model.in_(models))
-    )
+    ready = {row.id: row.last_ready_time for row in await session.execute(_SEEN, {"names": models})}
     reports: dict[str, list[tuple[int, datetime.datetime]]] = {}
-    for model, slots, when in rows.tuples():
-        reports.setdefault(model, []).append((slots, when))
+    for row in await session.execute(_REPORTS, {"names": models}):
+        reports.setdefault(row.model, []).append((row.slots_ready, row.report_time))
     return {model: domain.capacity(now, ready.get(model), reports.get(model, [])) for model in models}
 
 

@@ -2,25 +2,27 @@
 
 import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
+import sqlalchemy as sa
 
 from services.generation.moderation.tables import VerdictRow
 from services.generation.videos.tables import VideoRow
 from services.runtime import ids
+from services.runtime.database import Session
+
+_ADD = sa.insert(VerdictRow)
 
 
-def add(session: AsyncSession, video: VideoRow, category: str, rules: str, now: datetime.datetime) -> None:
+async def add(session: Session, video: VideoRow, category: str, rules: str, now: datetime.datetime) -> None:
     """Record the verdict about a video's prompt: the refused category, or empty for passed."""
-    session.add(
-        VerdictRow(
-            id=ids.new("ver"),
-            organization=video.organization,
-            account=video.account,
-            video=video.id,
-            subject="PROMPT",
-            verdict="REFUSED" if category else "PASSED",
-            category=category,
-            rules=rules,
-            create_time=now,
-        )
-    )
+    verdict = {
+        "id": ids.new("ver"),
+        "organization": video.organization,
+        "account": video.account,
+        "video": video.id,
+        "subject": "PROMPT",
+        "verdict": "REFUSED" if category else "PASSED",
+        "category": category,
+        "rules": rules,
+        "create_time": now,
+    }
+    await session.execute(_ADD, verdict)

@@ -20,13 +20,14 @@ from services.generation.models import catalogue
 from services.generation.models import store as models
 from services.generation.moderation import store as verdicts
 from services.generation.moderation.domain import Rules
-from services.generation.videos import domain, queue, store
+from services.generation.videos import domain, store
 from services.generation.videos.message import Writer, parameters, timestamp
+from services.generation.videos.queue import Queue
 from services.generation.videos.tables import VideoRow
 from services.runtime import caller, ids, jobs, requests, telemetry
 from services.runtime.caller import Caller
 from services.runtime.clock import Clock
-from services.runtime.database import Database
+from services.runtime.database import Database, Session
 from services.runtime.errors import FIELD_INVALID, PEER_UNAVAILABLE, Failure
 
 METHOD = "CreateVideo"
@@ -52,6 +53,7 @@ class Admission:
     clock: Clock
     settings: GenerationSettings
     profile_version: str
+    queue: Queue = dataclasses.field(default_factory=Queue)
     _running: set[asyncio.Task[videos_pb2.Video]] = dataclasses.field(default_factory=set)
 
     async def create(self, request: videos_pb2.CreateVideoRequest) -> videos_pb2.Video:
@@ -112,7 +114,7 @@ class Admission:
     async def begin(self, request: videos_pb2.CreateVideoRequest, who: Caller) -> Order | videos_pb2.Video:
         """Step 2, Tx 1: claim the request and write the row ADMITTING; or answer what was answered before."""
         now = self.clock.now()
-        async with self.database.transaction() as session:
+        async with self.database.quick() as session:
             old = await requests.begin(
                 session, who.project, METHOD, request.request_id, request, videos_pb2.Video, now
             )  # fmt: skip
@@ -158,7 +160,7 @@ class Admission:
     async def accept(self, order: Order, held: Quote) -> videos_pb2.Video:
         """Step 5, Tx 2: ADMITTING becomes QUEUED, with its jobs and the stored answer."""
         now = self.clock.now()
-        async with self.database.transaction() as session:
+        async with self.database.quick() as session:
             video = await store.queue(
                 session,
                 order.video.id,
@@ -169,8 +171,8 @@ class Admission:
             )
             if video is None:
                 raise PEER_UNAVAILABLE(service="billing")
-            verdicts.add(session, video, "", self.rules.version, now)
-            place = (await queue.places(session, [video], now)).get(video.id)
+            await verdicts.add(session, video, "", self.rules.version, now)
+            place = (await self.queue.places(session, [video], now)).get(video.id)
             answer = self.writer.video(video, now, place=place)
             await requests.finish(session, video.project, METHOD, order.request.request_id, answer)
         return answer
@@ -186,7 +188,7 @@ class Admission:
             await requests.forget(session, order.video.project, METHOD, order.video.request_id)
             await jobs.cancel(session, store.key(store.ADMIT_CLEANUP, order.video.id))
             if category:
-                verdicts.add(session, order.video, category, self.rules.version, self.clock.now())
+                await verdicts.add(session, order.video, category, self.rules.version, self.clock.now())
 
     def _row(
         self, request: videos_pb2.CreateVideoRequest, resolved: domain.Parameters, who: Caller, now: datetime.datetime
@@ -224,7 +226,7 @@ async def forget_texts(session: AsyncSession, video: VideoRow) -> None:
 
 
 async def resolve(
-    session: AsyncSession,
+    session: Session,
     request: videos_pb2.CreateVideoRequest,
     project: str,
     now: datetime.datetime,

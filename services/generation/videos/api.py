@@ -11,9 +11,10 @@ from filmgate.generation.v1 import videos_pb2, videos_pb2_grpc
 from services.generation import errors
 from services.generation.files import store as files
 from services.generation.files.tables import FileRow
-from services.generation.videos import admission, queue, store
+from services.generation.videos import admission, store
 from services.generation.videos.admission import Admission
 from services.generation.videos.domain import Place
+from services.generation.videos.reads import Reads
 from services.generation.videos.tables import VideoRow
 from services.generation.videos.watch import Feed, change_of
 from services.runtime import caller, pages
@@ -35,8 +36,8 @@ POLICY = {
 class Found:
     """Rows as read in one transaction, with their files and places by video id."""
 
-    rows: Sequence[VideoRow]
-    made: dict[str, FileRow]
+    rows: Sequence[Any]
+    made: dict[str, Any]
     places: dict[str, Place]
 
 
@@ -46,7 +47,8 @@ class Videos(videos_pb2_grpc.VideosServicer):
     def __init__(self, orders: Admission, feed: Feed) -> None:
         self._orders, self._feed = orders, feed
         self._database, self._billing = orders.database, orders.billing
-        self._writer, self._clock = orders.writer, orders.clock
+        self._writer, self._clock, self._queue = orders.writer, orders.clock, orders.queue
+        self._reads = Reads(orders.database, orders.queue, orders.clock)
 
     async def EstimateVideo(self, request: videos_pb2.CreateVideoRequest, _: Any) -> videos_pb2.Estimate:
         """Resolve, moderate, price and place an order; store nothing."""
@@ -55,7 +57,7 @@ class Videos(videos_pb2_grpc.VideosServicer):
             resolved = await admission.resolve(session, request, who.project, now, lambda: 0)
             if request.external_id and await store.is_taken(session, who.project, request.external_id):
                 raise errors.EXTERNAL_ID_TAKEN(external_id=request.external_id)
-            place = await queue.next_place(session, resolved.model, who.organization, resolved.cost, now)
+            place = await self._queue.next_place(session, resolved.model, who.organization, resolved.cost, now)
         return await self._orders.estimate(request, resolved, place)
 
     async def CreateVideo(self, request: videos_pb2.CreateVideoRequest, _: Any) -> videos_pb2.Video:
@@ -64,9 +66,12 @@ class Videos(videos_pb2_grpc.VideosServicer):
 
     async def GetVideo(self, request: videos_pb2.GetVideoRequest, _: Any) -> videos_pb2.Video:
         """Answer one video."""
-        async with self._database.transaction() as session:
-            found = await self._read(session, [await self._own(session, request.id)])
-        return (await self._written(found))[0]
+        seen = await self._reads.video(request.id)
+        if seen is None or not store.is_shown(seen.row, caller.current().project):
+            raise NOT_FOUND(resource=f"video {request.id}")
+        made = {request.id: seen.output} if seen.output else {}
+        places = {request.id: seen.place} if seen.place else {}
+        return (await self._written(Found([seen.row], made, places)))[0]
 
     async def ListVideos(self, request: videos_pb2.ListVideosRequest, _: Any) -> videos_pb2.ListVideosResponse:
         """Answer a page of videos, newest first."""
@@ -116,7 +121,9 @@ class Videos(videos_pb2_grpc.VideosServicer):
         return row
 
     async def _read(self, session: AsyncSession, rows: Sequence[VideoRow]) -> Found:
-        return Found(rows, await store.outputs(session, rows), await queue.places(session, rows, self._clock.now()))
+        return Found(
+            rows, await store.outputs(session, rows), await self._queue.places(session, rows, self._clock.now())
+        )
 
     async def _written(self, found: Found) -> list[videos_pb2.Video]:
         """Write rows after their transaction, since the prices of unsettled ones may have to be asked for."""

@@ -1,34 +1,100 @@
 """Where videos stand in the queue, and when they are likely to start."""
 
+import bisect
+import dataclasses
 import datetime
-from collections.abc import Sequence
-
-from sqlalchemy.ext.asyncio import AsyncSession
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from services.generation.models import store as models
 from services.generation.videos import domain, store
 from services.generation.videos.domain import Place
-from services.generation.videos.tables import VideoRow
+from services.runtime.database import Session
+
+SHORT = 50
+"""A line of no more videos is read at each look."""
+FRESH_SECONDS = 1.0
+"""A longer one may be so old, and so many times as old as reading it takes: it costs by its length, and who stands
+behind so many is told a lower bound in any case."""
+TIMES = 20
+READING_SECONDS = 5.0
+_Stand = tuple[int, float, str]
 
 
-async def places(session: AsyncSession, videos: Sequence[VideoRow], now: datetime.datetime) -> dict[str, Place]:
-    """Answer the places of those videos that are QUEUED."""
-    queued = {video.id: video.model for video in videos if video.state == "QUEUED"}
-    if not queued:
-        return {}
-    names = sorted(set(queued.values()))
-    standing = await store.positions(session, queued)
-    busy = await store.running(session, names)
-    capacities = await models.capacities(session, names, now)
-    return {
-        video_id: domain.place(*standing[video_id], *busy.get(model, (0, 0.0)), capacities[model].slots)
-        for video_id, model in queued.items()
-        if video_id in standing
-    }
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """The queue of one model as it was read. `before[n]` is what the first n videos cost."""
+
+    stands: list[_Stand]
+    numbers: dict[str, int]
+    before: list[float]
+    running: int
+    left: float
+    slots: int
+    until: float
+    """When it is to be read anew, by the steady clock."""
+
+    def place(self, number: int) -> Place:
+        """Answer the place behind so many videos."""
+        return domain.place(number, self.before[number], self.running, self.left, self.slots)
 
 
-async def next_place(session: AsyncSession, model: str, tenant: str, cost: float, now: datetime.datetime) -> Place:
-    """Answer the place that a video would get, were the tenant to order it now."""
-    position, before = await store.next_position(session, model, tenant, cost)
-    running, left = (await store.running(session, [model])).get(model, (0, 0.0))
-    return domain.place(position, before, running, left, (await models.capacity(session, model, now)).slots)
+class Queue:
+    """The lines of all models, as this process has read them last."""
+
+    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
+        self._steady = steady
+        self._lines: dict[str, Line] = {}
+
+    async def places(self, session: Session, videos: Sequence[Any], now: datetime.datetime) -> dict[str, Place]:
+        """Answer the places of those videos that are QUEUED."""
+        queued = {video.id: video.model for video in videos if video.state == "QUEUED"}
+        lines = await self._read(session, sorted(set(queued.values())), now)
+        later = [video for video, model in queued.items() if video not in lines[model].numbers]
+        stands = await store.places(session, later) if later else {}
+        found = {}
+        for video, model in queued.items():
+            line = lines[model]
+            if video in stands:
+                found[video] = line.place(bisect.bisect_left(line.stands, stands[video]))
+            elif video in line.numbers:
+                found[video] = line.place(line.numbers[video])
+        return found
+
+    async def next_place(self, session: Session, model: str, tenant: str, cost: float, now: datetime.datetime) -> Place:
+        """Answer the place that a video would get, were the tenant to order it now."""
+        line = (await self._read(session, [model], now))[model]
+        vft = await store.next_vft(session, model, tenant, cost)
+        return line.place(bisect.bisect_right(line.stands, (100, vft, "~")))
+
+    async def _read(self, session: Session, names: list[str], now: datetime.datetime) -> dict[str, Line]:
+        old = [name for name in names if not self._is_fresh(self._lines.get(name))]
+        if old:
+            began = self._steady()
+            self._keep(old, began + READING_SECONDS)
+            waiting = await store.waiting(session, old)
+            busy = await store.running(session, old)
+            capacities = await models.capacities(session, old, now)
+            until = self._steady() + max(FRESH_SECONDS, TIMES * (self._steady() - began))
+            for name in old:
+                line = waiting[name]
+                self._lines[name] = Line(
+                    [stand for stand, _, _ in line],
+                    {video: number for number, (_, video, _) in enumerate(line)},
+                    [0.0, *itertools.accumulate(cost for _, _, cost in line)],
+                    *busy.get(name, (0, 0.0)),
+                    capacities[name].slots,
+                    until,
+                )
+        return {name: self._lines[name] for name in names}
+
+    def _keep(self, names: list[str], until: float) -> None:
+        """Let the others go on with what is there while one reads."""
+        for name in names:
+            if line := self._lines.get(name):
+                self._lines[name] = dataclasses.replace(line, until=until)
+
+    def _is_fresh(self, line: Line | None) -> bool:
+        return line is not None and len(line.stands) > SHORT and self._steady() < line.until

@@ -12,6 +12,7 @@ from services.generation.files.tables import FileRow
 from services.generation.videos import domain
 from services.generation.videos.tables import VideoRow
 from services.runtime import jobs
+from services.runtime.database import Quick, Session
 from services.runtime.errors import Failure
 from services.runtime.pages import Page
 
@@ -36,15 +37,17 @@ def key(kind: str, video_id: str) -> str:
     return f"{kind}:{video_id}"
 
 
-async def admit(session: AsyncSession, video: VideoRow, cleanup_time: datetime.datetime) -> bool:
+_ADMIT = (
+    insert(VideoRow)
+    .on_conflict_do_nothing(index_elements=["project", "external_id"], index_where=sa.text("delete_time IS NULL"))
+    .returning(VideoRow.id)
+)
+
+
+async def admit(session: Session, video: VideoRow, cleanup_time: datetime.datetime) -> bool:
     """Tx 1: write the row, ADMITTING, and the job that removes it when nothing follows. False: external_id is taken."""
-    values = {column.key: getattr(video, column.key) for column in sa.inspect(VideoRow).columns}
-    made = (
-        insert(VideoRow)
-        .values(values)
-        .on_conflict_do_nothing(index_elements=["project", "external_id"], index_where=sa.text("delete_time IS NULL"))
-    )
-    if (await session.execute(made.returning(VideoRow.id))).first() is None:
+    values = {column.key: getattr(video, column.key) for column in VideoRow.__table__.c}
+    if (await session.execute(_ADMIT, values)).first() is None:
         return False
     await jobs.enqueue(session, ADMIT_CLEANUP, key(ADMIT_CLEANUP, video.id), {"video": video.id}, run_at=cleanup_time)
     return True
@@ -56,18 +59,23 @@ async def drop(session: AsyncSession, video_id: str) -> VideoRow | None:
     return (await session.execute(statement)).scalar()
 
 
+_QUEUE = sa.text("""
+UPDATE videos SET state = 'QUEUED', quote_micros = :micros, currency = :currency, price_version = :price_version,
+  sequence = sequence + 1
+WHERE id = :id AND state = 'ADMITTING' RETURNING *
+""").bindparams(
+    sa.bindparam("id", type_=sa.Text), sa.bindparam("currency", type_=sa.Text),
+    sa.bindparam("micros", type_=sa.BigInteger), sa.bindparam("price_version", type_=sa.Integer),
+)  # fmt: skip
+
+
 async def queue(
-    session: AsyncSession, video_id: str, *, quote_micros: int, currency: str, price_version: int, max_attempts: int
-) -> VideoRow | None:
-    """Tx 2: ADMITTING becomes QUEUED, with its jobs. None when the clean-up was quicker: the order is lost."""
-    values = {
-        "state": "QUEUED",
-        "quote_micros": quote_micros,
-        "currency": currency,
-        "price_version": price_version,
-        "sequence": VideoRow.sequence + 1,
-    }
-    video = await _update(session, video_id, [VideoRow.state == "ADMITTING"], values)
+    session: Quick, video_id: str, *, quote_micros: int, currency: str, price_version: int, max_attempts: int
+) -> Any | None:
+    """Tx 2: ADMITTING becomes QUEUED, with its jobs; answers the row. None when the clean-up was quicker: the order is
+    lost."""
+    values = {"id": video_id, "micros": quote_micros, "currency": currency, "price_version": price_version}
+    video = (await session.execute(_QUEUE, values)).first()
     if video is None:
         return None
     await jobs.cancel(session, key(ADMIT_CLEANUP, video_id))
@@ -205,6 +213,19 @@ async def find(session: AsyncSession, project: str, video_id: str) -> VideoRow |
     return (await session.execute(shown, execution_options={"populate_existing": True})).scalar()
 
 
+_MANY = sa.select(VideoRow).where(VideoRow.id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Text))))
+
+
+async def many(session: Quick, video_ids: list[str]) -> dict[str, Any]:
+    """Answer the rows of videos by id, whoever owns them and in whatever state: see `is_shown`."""
+    return {row.id: row for row in await session.execute(_MANY, {"ids": video_ids})}
+
+
+def is_shown(row: Any, project: str) -> bool:
+    """Say whether a project may see a row: it is its own, admitted and not deleted."""
+    return bool(row.project == project and row.state != "ADMITTING" and row.delete_time is None)
+
+
 async def page_of(session: AsyncSession, project: str, where: list[Any], page: Page) -> Sequence[VideoRow]:
     """Answer a page (and one more) of the videos of a project, newest first."""
     query = page.of(sa.select(VideoRow).where(*_shown(project), *where), VideoRow.create_time, VideoRow.id)
@@ -258,13 +279,18 @@ async def forget_texts(session: AsyncSession, before: datetime.datetime) -> None
     await session.execute(statement.values(_FORGOTTEN), execution_options={"synchronize_session": False})
 
 
-async def outputs(session: AsyncSession, videos: Sequence[VideoRow]) -> dict[str, FileRow]:
+_OUTPUTS = sa.select(FileRow.__table__).where(
+    FileRow.id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Text))),
+    FileRow.state == "READY",
+    FileRow.delete_time.is_(None),
+)
+
+
+async def outputs(session: Session, videos: Sequence[Any]) -> dict[str, Any]:
     """Answer the files of made videos by video id, as far as they are still there."""
     wanted = [video.output for video in videos if video.output]
-    if not wanted:
-        return {}
-    there = sa.select(FileRow).where(FileRow.id.in_(wanted), FileRow.state == "READY", FileRow.delete_time.is_(None))
-    return {file.video: file for file in await session.scalars(there) if file.video}
+    there = await session.execute(_OUTPUTS, {"ids": wanted}) if wanted else ()
+    return {file.video: file for file in there if file.video}
 
 
 async def changed(session: AsyncSession, seen: dict[str, int]) -> Sequence[VideoRow]:
@@ -280,47 +306,51 @@ async def changed(session: AsyncSession, seen: dict[str, int]) -> Sequence[Video
     return (await session.scalars(query, execution_options={"populate_existing": True})).all()
 
 
-_QUEUED = """
-SELECT video.id, job.vft, row_number() OVER line - 1 AS position, sum(video.cost) OVER line - video.cost AS cost
+_WAITING = sa.text("""
+SELECT job.kind, job.priority, job.vft, job.id, video.id AS video, video.cost
 FROM jobs AS job JOIN videos AS video ON job.key = 'generate:' || video.id
 WHERE job.kind = ANY(:kinds) AND job.end_time IS NULL AND video.state = 'QUEUED'
-WINDOW line AS (PARTITION BY job.kind ORDER BY job.priority, job.vft, job.id ROWS UNBOUNDED PRECEDING)
-"""
-_POSITIONS = sa.text(f"SELECT id, position, cost FROM ({_QUEUED}) AS line WHERE id = ANY(:ids)")  # noqa: S608  constant
-_NEXT = sa.text(f"""
-WITH own AS (
-  SELECT greatest(
-    coalesce((SELECT clock FROM job_pools WHERE kind = ANY(:kinds) AND priority = 100), 0),
-    coalesce((SELECT vft FROM job_shares WHERE kind = ANY(:kinds) AND priority = 100 AND tenant = :tenant), 0)
-  ) + CAST(:cost AS float8) AS vft
-)
-SELECT count(*) AS position, coalesce(sum(video.cost), 0) AS cost
-FROM own, ({_QUEUED}) AS line JOIN videos AS video ON video.id = line.id
-WHERE line.vft <= own.vft
-""")  # noqa: S608  constant
+ORDER BY job.kind, job.priority, job.vft, job.id
+""")
+_RUNNING = sa.text("""
+SELECT model, count(*) AS videos, sum(cost * (100 - progress_percent) / 100.0) AS cost_left
+FROM videos WHERE state = 'RUNNING' AND model = ANY(:models) GROUP BY model
+""")
+_PLACES = sa.text("SELECT key, priority, vft, id FROM jobs WHERE key = ANY(:keys) AND end_time IS NULL")
+_NEXT = sa.text("""
+SELECT greatest(
+  coalesce((SELECT clock FROM job_pools WHERE kind = :kind AND priority = 100), 0),
+  coalesce((SELECT vft FROM job_shares WHERE kind = :kind AND priority = 100 AND tenant = :tenant), 0)
+) + CAST(:cost AS float8) AS vft
+""")
 
 
-async def positions(session: AsyncSession, queued: dict[str, str]) -> dict[str, tuple[int, float]]:
-    """Answer, of those of these videos (id to model) that are queued, how many videos of the model are before it, and
-    their cost together."""
-    kinds = sorted({generating(model) for model in queued.values()})
-    rows = await session.execute(_POSITIONS, {"ids": list(queued), "kinds": kinds})
-    return {row.id: (row.position, row.cost) for row in rows}
+async def waiting(session: Session, models: list[str]) -> dict[str, list[tuple[tuple[int, float, str], str, float]]]:
+    """Answer the queued videos of models in the order of the queue: (priority, vft, job id), video id and cost."""
+    lines: dict[str, list[tuple[tuple[int, float, str], str, float]]] = {model: [] for model in models}
+    of_kind = {generating(model): model for model in models}
+    for row in await session.execute(_WAITING, {"kinds": list(of_kind)}):
+        lines[of_kind[row.kind]].append(((row.priority, row.vft, row.id), row.video, row.cost))
+    return lines
 
 
-async def next_position(session: AsyncSession, model: str, tenant: str, cost: float) -> tuple[int, float]:
-    """Answer the same for a video of this cost, were the tenant to order it now."""
-    row = (await session.execute(_NEXT, {"kinds": [generating(model)], "tenant": tenant, "cost": cost})).one()
-    return row.position, row.cost
+async def places(session: Session, video_ids: list[str]) -> dict[str, tuple[int, float, str]]:
+    """Answer where videos stand in the order of the queue, by id, as far as they have an open job."""
+    keys = {key(GENERATE, video_id): video_id for video_id in video_ids}
+    rows = await session.execute(_PLACES, {"keys": list(keys)})
+    return {keys[row.key]: (row.priority, row.vft, row.id) for row in rows}
 
 
-async def running(session: AsyncSession, models: list[str]) -> dict[str, tuple[int, float]]:
+async def next_vft(session: Session, model: str, tenant: str, cost: float) -> float:
+    """Answer the virtual finish time of a video of this cost, were the tenant to order it now."""
+    values = {"kind": generating(model), "tenant": tenant, "cost": cost}
+    return float((await session.execute(_NEXT, values)).scalar() or 0)
+
+
+async def running(session: Session, models: list[str]) -> dict[str, tuple[int, float]]:
     """Answer how many videos of each model run, and how many instance seconds they still need."""
-    left = sa.func.sum(VideoRow.cost * (100 - VideoRow.progress_percent) / 100.0)
-    query = sa.select(VideoRow.model, sa.func.count(), left).where(
-        VideoRow.state == "RUNNING", VideoRow.model.in_(models)
-    )
-    return {model: (count, float(cost)) for model, count, cost in await session.execute(query.group_by(VideoRow.model))}
+    rows = await session.execute(_RUNNING, {"models": models})
+    return {row.model: (row.videos, float(row.cost_left)) for row in rows}
 
 
 def _shown(project: str) -> list[Any]:

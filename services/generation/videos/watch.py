@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 
 from filmgate.generation.v1 import videos_pb2
 from services.generation.clients import Billing
-from services.generation.videos import queue, store
+from services.generation.videos import store
 from services.generation.videos.message import Writer
+from services.generation.videos.queue import Queue
 from services.generation.videos.tables import VideoRow
 from services.runtime import telemetry
 from services.runtime.clock import Clock
@@ -56,9 +57,11 @@ class Watcher:
 class Feed:
     """Reads for all watchers of this process, and ends them when it drains."""
 
-    def __init__(self, database: Database, billing: Billing, writer: Writer, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, billing: Billing, writer: Writer, clock: Clock, queue: Queue | None = None
+    ) -> None:
         self._database, self._billing = database, billing
-        self._writer, self._clock = writer, clock
+        self._writer, self._clock, self._queue = writer, clock, queue or Queue()
         self._watchers: dict[Watcher, None] = {}  # a set that keeps the order of arrival
         self._draining = asyncio.Event()
 
@@ -100,7 +103,7 @@ class Feed:
         async with self._database.transaction() as session:
             rows = await store.changed(session, seen)
             made = await store.outputs(session, rows)
-            places = await queue.places(session, rows, self._clock.now())
+            places = await self._queue.places(session, rows, self._clock.now())
         terms = await self._billing.terms() if any(row.settlement == "PENDING" for row in rows) else None
         percent, now = terms.percent if terms else {}, self._clock.now()
         return {

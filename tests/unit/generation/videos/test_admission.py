@@ -132,7 +132,7 @@ async def test_a_hold_that_cannot_be_ended_does_not_keep_the_next_ones_open(hous
     till, now = house.cashier.bank, house.clock.now()
     odd = Terms("no id at all", rpc.ORGANIZATION, rpc.PROJECT, rpc.ACCOUNT, "animatic", "480p", 2, 1)
     async with till.database.transaction() as session:
-        await till.ledger.hold(session, await till.ledger.price(session, odd, now, now), now)
+        await till.ledger.hold(session, await till.ledger.price(session, odd, now, now), now, locked=True)
     house.clock.advance(1)
     await house.orders.refuse(await until(house, "authorized"))
     assert (await house.counts())[2] == 2
