@@ -49,6 +49,7 @@ def needed(version: tuple[int, int] = sys.version_info[:2]) -> list[Package]:
 FOR_TESTS = [
     Package("curl", "runs the examples of docs/api.md", lambda: bool(shutil.which("curl"))),
     Package("jq", "runs the examples of docs/api.md", lambda: bool(shutil.which("jq"))),
+    Package("mount", "gives tests/faults a disk to fill", lambda: bool(shutil.which("mount"))),
 ]
 FOR_BENCH = [Package("wrk", "loads the edge for make bench", lambda: bool(shutil.which("wrk")))]
 FOR_TELEMETRY = [
