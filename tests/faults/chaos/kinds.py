@@ -149,8 +149,8 @@ async def slow_billing(stage: Stage, load: Load, dice: random.Random) -> None:
 
 @_kind("take-worker")
 async def take_worker(stage: Stage, load: Load, dice: random.Random) -> None:
-    """A worker is frozen until another has taken over what it held; then it wakes."""
-    process = stage.processes[dice.choice(["worker", "worker2"])]
+    """A worker that makes a video is frozen until another has taken the video over; then it wakes."""
+    process = stage.processes[await stage.holder()]
     process.stop()
     try:
         await asyncio.sleep(dice.uniform(1.2 * LEASE, 2 * LEASE))

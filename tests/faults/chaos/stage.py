@@ -16,6 +16,7 @@ from deploy.local.process import Process
 from deploy.local.suite import NAMES, Suite
 from tests.faults.conftest import SETTINGS
 from tests.support import poison
+from tests.support.books import Books
 from tests.support.disk import Disk
 from tests.support.proxy import Proxy
 from tests.support.triton import Server
@@ -24,6 +25,7 @@ DISK_MEBIBYTES = 128
 TEND_SECONDS = 0.25
 READY_SECONDS = 60.0
 SECOND = ("triton2", "worker2")
+HELD = "SELECT worker FROM jobs WHERE kind LIKE 'generate%' AND state = 'RUNNING'"
 
 
 class Stage:
@@ -99,6 +101,21 @@ class Stage:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         with (self.home / "logs" / "chaos.log").open("a") as log:
             log.write(f"{now} {line}\n")
+
+    async def holder(self) -> str:
+        """Wait until a worker makes a video; answers its name among the processes. Raises TimeoutError."""
+        pids = {f"-{self.processes[name].pid}": name for name in ("worker", "worker2") if name in self.processes}
+        books = Books(self.suite)
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                while True:
+                    for row in await books.rows("generation", HELD):
+                        for suffix, name in pids.items():
+                            if row["worker"].endswith(suffix):
+                                return name
+                    await asyncio.sleep(0.05)
+        finally:
+            await books.close()
 
     def stubs(self, name: str = "triton") -> list[int]:
         """The process numbers of the model processes of a Triton."""
