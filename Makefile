@@ -24,7 +24,7 @@ PROTOS      := $(shell find protos -name '*.proto' 2>/dev/null)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-wan protos lock packages packages-tests packages-bench packages-telemetry bench docs demo up down status logs clean k8s \
-        test test-unit test-integration test-e2e test-faults chaos test-wan lint fmt bare promises
+        test test-unit test-integration test-e2e test-faults chaos protocol test-wan lint fmt bare promises
 
 ##@ Start here
 help: ## List every target
@@ -93,6 +93,9 @@ test-faults: setup protos ## Run the tests that kill and freeze processes
 chaos: setup protos ## Harm parts at random under load [ROUNDS=30 SEED=n KIND=kill-worker STAGES=1]
 	@$(PY) -m tests.faults.chaos --rounds $(or $(ROUNDS),30) --stages $(or $(STAGES),1) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(KIND),--kinds $(KIND))
+
+protocol: setup protos ## Explore the life of a video, one more fault than the tests [SCOPES="life make"]
+	@$(PY) -m tests.protocol $(SCOPES)
 
 test-wan: setup protos setup-wan ## Run the pipeline model on tiny weights (installs torch)
 	$(PY) -m pytest -q tests/wan
