@@ -5,6 +5,8 @@ import re
 import time
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_SHIFTS = range(120, -1, -10)
 _TAIL = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
@@ -12,7 +14,7 @@ def new(prefix: str) -> str:
     """Make an id such as `vid_01K9...`: unique, opaque, sortable by creation to the millisecond."""
     value = int.from_bytes(os.urandom(10)) & ((1 << 74) - 1)
     value = (time.time_ns() // 1_000_000) << 80 | 7 << 76 | (value >> 62) << 64 | 2 << 62 | value & ((1 << 62) - 1)
-    return f"{prefix}_" + "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+    return f"{prefix}_" + "".join([_PAIRS[value >> shift & 1023] for shift in _SHIFTS])
 
 
 def is_id(prefix: str, text: str) -> bool:

@@ -26,6 +26,8 @@ _FAULT_NAMES = "UNKNOWN DEADLINE_EXCEEDED UNIMPLEMENTED INTERNAL UNAVAILABLE DAT
 _FAULTS = {grpc.StatusCode[name] for name in _FAULT_NAMES.split()}
 """Codes that say that we failed, and not our caller."""
 _DEADLINE_CODES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_NOBODY = Policy("NOBODY")
+Sent = dict[str, list[str]]
 log = telemetry.logger(__name__)
 
 
@@ -57,14 +59,16 @@ class Interceptors(grpc.aio.ServerInterceptor):
         streaming = handler.request_streaming or handler.response_streaming
 
         async def answer_one(request: Any, context: Any) -> Any:
-            async with self._serve(method, streaming, context) as call:
-                response = await inner(_admitted(request, context), context)
-                await context.send_initial_metadata(_marks(call))
+            sent = _sent(context)
+            async with self._serve(method, streaming, context, sent) as call:
+                response = await inner(_admitted(request, sent), context)
+                context.set_trailing_metadata(_marks(call))  # with the answer; headers would be a message of their own
                 return response
 
         async def answer_many(request: Any, context: Any) -> None:
-            async with self._serve(method, streaming, context) as call:
-                responses = inner(_admitted(request, context), context)
+            sent = _sent(context)
+            async with self._serve(method, streaming, context, sent) as call:
+                responses = inner(_admitted(request, sent), context)
                 if not hasattr(responses, "__aiter__"):
                     await responses
                     return
@@ -76,14 +80,14 @@ class Interceptors(grpc.aio.ServerInterceptor):
         )
 
     @contextlib.asynccontextmanager
-    async def _serve(self, method: str, streaming: bool, context: Any) -> AsyncIterator[Call]:
+    async def _serve(self, method: str, streaming: bool, context: Any, sent: Sent) -> AsyncIterator[Call]:
         """Trace and access log: everything else happens inside."""
-        call = _begun(method, context)
-        opened = tracing.begin(call, "".join(_values(context, "traceparent")[:1]))
+        call = _begun(method, context, sent)
+        opened = tracing.begin(call, "".join(sent.get("traceparent", [])[:1]))
         current, started, code = caller.enter(call), time.perf_counter(), grpc.StatusCode.OK
         try:
             try:
-                async with self._admit(call, streaming, context):
+                async with self._admit(call, streaming, context, sent):
                     yield call
             except (asyncio.CancelledError, GeneratorExit):
                 code = grpc.StatusCode.CANCELLED
@@ -99,7 +103,7 @@ class Interceptors(grpc.aio.ServerInterceptor):
                 tracing.end(opened, failed=code in _FAULTS, code=code.name, reason=call.reason, peer=call.peer)
 
     @contextlib.asynccontextmanager
-    async def _admit(self, call: Call, streaming: bool, context: Any) -> AsyncIterator[None]:
+    async def _admit(self, call: Call, streaming: bool, context: Any, sent: Sent) -> AsyncIterator[None]:
         """Deadline, caller, policy."""
         left = context.time_remaining()
         if left is not None and left < SHORTEST_SECONDS:
@@ -109,9 +113,9 @@ class Interceptors(grpc.aio.ServerInterceptor):
         call.deadline = None if left is None else time.monotonic() + left
         try:
             async with asyncio.timeout(left) as limit:
-                policy = self._policies.get(call.method, Policy("NOBODY"))
+                policy = self._policies.get(call.method, _NOBODY)
                 if policy.kind == "CALLER":
-                    call.caller, call.token = await self._caller(context)
+                    call.caller, call.token = await self._caller(sent)
                 caller.check_peer(policy, call.peer, call.caller)
                 yield
         except TimeoutError:
@@ -119,8 +123,8 @@ class Interceptors(grpc.aio.ServerInterceptor):
                 raise errors.DEADLINE_TOO_SHORT() from None
             raise
 
-    async def _caller(self, context: Any) -> tuple[caller.Caller, str]:
-        tokens = _values(context, caller.HEADER)
+    async def _caller(self, sent: Sent) -> tuple[caller.Caller, str]:
+        tokens = sent.get(caller.HEADER, [])
         if len(tokens) != 1 or self._verifier is None:
             raise errors.TOKEN_INVALID()
         return await self._verifier.verify(tokens[0]), tokens[0]
@@ -140,10 +144,10 @@ class _Status(grpc.Status):
     trailing_metadata: tuple[tuple[str, Any], ...]
 
 
-def _begun(method: str, context: Any) -> Call:
+def _begun(method: str, context: Any, sent: Sent) -> Call:
     """Begin a call: its peer, its request id (a stranger's is not taken)."""
     peer = _peer(context)
-    given = _values(context, caller.REQUEST_ID)
+    given = sent.get(caller.REQUEST_ID, [])
     trusted = peer in caller.SUITE and len(given) == 1 and _REQUEST_ID.fullmatch(given[0])
     return Call(method, given[0] if trusted else ids.new("req"), peer=peer)
 
@@ -181,21 +185,21 @@ def _record(call: Call, code: grpc.StatusCode, seconds: float) -> None:
         metrics.count("filmgate_request_errors_total", method=call.method, reason=call.reason)
 
 
-def _admitted(request: Any, context: Any) -> Any:
-    """Required fields: the request, or each of a stream as it comes."""
+def _admitted(request: Any, sent: Sent) -> Any:
+    """Required fields: the request, or each of a stream as it comes. A foreign contract (Envoy's) names none."""
     if hasattr(request, "__aiter__"):
-        return _each_admitted(request, context)
+        return _each_admitted(request, sent)
     if isinstance(request, _Undecodable):
         raise errors.FIELD_INVALID(field="request", limit="be a message of this method")
-    if isinstance(request, Message):
-        fields.fill_request_id(request, _values(context, "idempotency-key"))
+    if isinstance(request, Message) and not request.DESCRIPTOR.full_name.startswith("envoy."):
+        fields.fill_request_id(request, sent.get("idempotency-key", []))
         fields.check(request)
     return request
 
 
-async def _each_admitted(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+async def _each_admitted(requests: AsyncIterator[Any], sent: Sent) -> AsyncIterator[Any]:
     async for request in requests:
-        yield _admitted(request, context)
+        yield _admitted(request, sent)
 
 
 async def _write_all(responses: Any, context: Any, call: Call) -> None:
@@ -221,8 +225,13 @@ def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     return read
 
 
-def _values(context: Any, key: str) -> list[str]:
-    return [value for name, value in context.invocation_metadata() or () if name == key and isinstance(value, str)]
+def _sent(context: Any) -> Sent:
+    """The caller's metadata by key, read once."""
+    sent: Sent = {}
+    for name, value in context.invocation_metadata() or ():
+        if isinstance(value, str):
+            sent.setdefault(name, []).append(value)
+    return sent
 
 
 def _marks(call: Call) -> tuple[tuple[str, str], ...]:
