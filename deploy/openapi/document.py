@@ -72,14 +72,13 @@ def _place(item: dict[str, Any], path: str, order: list[str]) -> tuple[int, str]
 
 
 def _exemplify(whole: dict[str, Any]) -> None:
-    """Give schemas and parameters their examples. Those of schemas that this document lacks are left out."""
+    """Give schemas and paths their examples. Those of schemas that this document lacks are left out."""
     examples = yaml.safe_load(EXAMPLES.read_text())
     for name, example in examples["schemas"].items():
         if name in whole["components"]["schemas"]:
             whole["components"]["schemas"][name]["examples"] = [example]
-    for item in whole["paths"].values():
-        for operation in item.values():
-            for parameter in operation.get("parameters", []):
-                example = examples["parameters"].get(f"{operation['operationId']}.{parameter.get('name')}")
-                if example is not None:
-                    parameter["example"] = example
+    for path, item in whole["paths"].items():
+        known = [examples["ids"][part] for part in path.split("/") if part in examples["ids"]]
+        for parameter in (row for operation in item.values() for row in operation.get("parameters", [])):
+            if known and parameter.get("in") == "path":
+                parameter["example"] = known[0]

@@ -101,7 +101,7 @@ class Operations:
         omit |= {REQUEST_ID} & set(body.fields_by_name.keys()) if not inside else set()
         if body.full_name == HTTP_BODY:
             return {"required": True, "content": {"*/*": {"schema": {}}}}
-        own = f"{name}Body{number + 1}" if number else ""
+        own = f"{name}Body" + (str(number + 1) if number else "") if number or inside else ""
         schema = self._schemas.body(body, omit, own)
         found = self._schemas.components.get(schema.get("$ref", "").rpartition("/")[2], {})
         return {"required": bool(found.get("required")), "content": {"application/json": {"schema": schema}}}
