@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from deploy.envoy import inside, tracing
+from deploy.envoy import inside, rotation, tracing
 from deploy.envoy.contracts import methods
 from deploy.envoy.refusals import EARLY_ID, REQUEST_ID, local_reply_config
 from deploy.envoy.routes import TYPE, plain_methods, preflight, routes
-from deploy.envoy.upstreams import clusters, pair
+from deploy.envoy.upstreams import clusters
 
 TEMPLATE = Path(__file__).with_name("edge.yaml")
 CHECK_HEADERS = ("authorization", "x-request-id", "user-agent", "content-type")
@@ -52,6 +52,8 @@ class Settings:
     tls_certificate: Path | None = None
     """Public certificate; with its key it makes the listener speak TLS."""
     tls_key: Path | None = None
+    secrets: Path | None = None
+    """Folder for what makes Envoy read its certificates anew when they change; None: they are read once."""
     trusted_proxies: int = 0
     """How many proxies of our own stand in front and append to X-Forwarded-For."""
     cors_origins: tuple[str, ...] = ("*",)
@@ -83,8 +85,12 @@ def dump(data: Any) -> str:
 
 
 def write(settings: Settings, path: Path) -> Path:
-    """Write the configuration to a file and answer its path."""
+    """Write the configuration to a file, with the secrets that it names, and answer its path."""
     path.write_text(render(settings))
+    if settings.secrets is not None:
+        rotation.write("edge", settings.certificates / "edge.crt", settings.certificates / "edge.key", settings.secrets)
+        if settings.tls_certificate and settings.tls_key:
+            rotation.write("public", settings.tls_certificate, settings.tls_key, settings.secrets)
     return path
 
 
@@ -128,7 +134,7 @@ def _clusters(settings: Settings) -> list[dict[str, Any]]:
     shown = settings.health_port or settings.metrics_port
     own = [inside.cluster(settings.admin_socket)] if shown else []
     own += [tracing.cluster(settings.otlp_endpoint)] if settings.otlp_endpoint else []
-    return [*clusters(settings.addresses, settings.certificates), *own]
+    return [*clusters(settings.addresses, settings.certificates, settings.secrets), *own]
 
 
 def _filled(node: Any, values: Mapping[str, Any]) -> Any:
@@ -144,7 +150,7 @@ def _filled(node: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _listener_tls(settings: Settings) -> dict[str, Any] | None:
-    if settings.tls_certificate is None:
+    if settings.tls_certificate is None or settings.tls_key is None:
         return None
     return {
         "name": "envoy.transport_sockets.tls",
@@ -153,7 +159,7 @@ def _listener_tls(settings: Settings) -> dict[str, Any] | None:
             "common_tls_context": {
                 "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
                 "alpn_protocols": ["h2", "http/1.1"],
-                "tls_certificates": [pair(settings.tls_certificate, settings.tls_key)],
+                **rotation.own("public", settings.tls_certificate, settings.tls_key, settings.secrets),
             },
         },
     }

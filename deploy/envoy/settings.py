@@ -38,6 +38,7 @@ class EdgeSettings(Settings):
             certificates=self.home / "certs",
             descriptors=descriptors,
             admin_socket=folder / "admin.sock",
+            secrets=folder,
             bind=self.bind,
             port=self.edge_port,
             health_port=self.health_port,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deploy.envoy import rotation
 from deploy.envoy.routes import REFUSALS, TYPE
 
 GRPC = ("auth", "billing", "generation", "privacy")
@@ -14,22 +15,18 @@ _TRANSFERS = 768
 """Connections to media, each of which serves one transfer; media bounds them per organisation."""
 
 
-def clusters(addresses: Mapping[str, str], certificates: Path) -> list[dict[str, Any]]:
+def clusters(addresses: Mapping[str, str], certificates: Path, secrets: Path | None = None) -> list[dict[str, Any]]:
     """One cluster per name. `addresses` are host:port; `certificates` has ca.crt, edge.crt and edge.key.
 
+    With a folder `secrets` the edge's certificate is read anew when it changes: see `rotation`.
     Raises ValueError when an address is missing or has no port.
     """
     if missing := set(NAMES) - addresses.keys():
         raise ValueError(f"there is no address of {', '.join(sorted(missing))}")
-    return [*(_cluster(name, addresses[name], certificates) for name in NAMES), _detour()]
+    return [*(_cluster(name, addresses[name], _tls(name, certificates, secrets)) for name in NAMES), _detour()]
 
 
-def pair(certificate: Path, key: Path | None) -> dict[str, Any]:
-    """A certificate with its key, as files."""
-    return {"certificate_chain": {"filename": str(certificate)}, "private_key": {"filename": str(key)}}
-
-
-def _cluster(name: str, address: str, certificates: Path) -> dict[str, Any]:
+def _cluster(name: str, address: str, tls: Mapping[str, Any]) -> dict[str, Any]:
     """A name may stand for several processes; each address that it resolves to is one. No process is ever ejected:
     with one of each, that would turn a hiccup into an outage."""
     host, _, port = address.rpartition(":")
@@ -47,7 +44,7 @@ def _cluster(name: str, address: str, certificates: Path) -> dict[str, Any]:
             "typed_config": {
                 "@type": f"{TYPE}extensions.transport_sockets.tls.v3.UpstreamTlsContext",
                 "sni": name,
-                "common_tls_context": _tls(name, certificates),
+                "common_tls_context": tls,
             },
         },
     }
@@ -63,10 +60,10 @@ def _assignment(name: str, endpoint: dict[str, Any]) -> dict[str, Any]:
     return {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]}
 
 
-def _tls(name: str, certificates: Path) -> dict[str, Any]:
+def _tls(name: str, certificates: Path, secrets: Path | None) -> dict[str, Any]:
     return {
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
-        "tls_certificates": [pair(certificates / "edge.crt", certificates / "edge.key")],
+        **rotation.own("edge", certificates / "edge.crt", certificates / "edge.key", secrets),
         "validation_context": {
             "trusted_ca": {"filename": str(certificates / "ca.crt")},
             "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": name}}],
