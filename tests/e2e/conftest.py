@@ -11,6 +11,7 @@ from deploy.local.client import Client, new_phone
 from deploy.local.suite import Suite
 from tests.support.addresses import an_address
 from tests.support.books import Books
+from tests.support.witness import Witness
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,7 @@ async def books(suite: Suite) -> AsyncIterator[Books]:
 @pytest.fixture
 async def guest(suite: Suite) -> AsyncIterator[Client]:
     """A client without a credential."""
-    async with Client(suite.url, suite.outbox, address=an_address()) as client:
+    async with Witness(suite.url, suite.outbox, address=an_address()) as client:
         yield client
 
 
@@ -43,7 +44,7 @@ async def newcomer(suite: Suite) -> AsyncIterator[Callable]:
     async with AsyncExitStack() as stack:
 
         async def make() -> Client:
-            client = await stack.enter_async_context(Client(suite.url, suite.outbox, address=an_address()))
+            client = await stack.enter_async_context(Witness(suite.url, suite.outbox, address=an_address()))
             client.phone = new_phone()
             client.made = await client.register(client.phone)
             client.session = client.credential
