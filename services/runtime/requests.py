@@ -52,8 +52,9 @@ WHERE old.create_time <= :before RETURNING 1
 )
 _THIS = "scope = :scope AND method = :method AND request_id = :request_id"
 _FOUND, _FINISH, _FORGET = (
-    sa.text(f"{what} WHERE {_THIS}").bindparams(
-        *(sa.bindparam(name, type_=sa.Text) for name in ("scope", "method", "request_id"))
+    sa.text(f"{what} WHERE {_THIS} AND coalesce(create_time = :claimed, true)").bindparams(
+        *(sa.bindparam(name, type_=sa.Text) for name in ("scope", "method", "request_id")),
+        sa.bindparam("claimed", None, type_=Time),
     )
     for what in (
         "SELECT fingerprint, answer FROM requests", "UPDATE requests SET answer = :answer", "DELETE FROM requests"
@@ -89,11 +90,22 @@ async def begin(  # noqa: PLR0917  what identifies a request, in its order
     return response.FromString(found.answer)
 
 
-async def finish(session: Session, scope: str, method: str, request_id: str, response: Message) -> None:
-    """Store the answer, in the transaction of the effect. An empty id stores nothing."""
+async def finish(  # noqa: PLR0917  what identifies a request, in its order
+    session: Session,
+    scope: str,
+    method: str,
+    request_id: str,
+    response: Message,
+    claimed: datetime.datetime | None = None,
+) -> None:
+    """Store the answer, in the transaction of the effect. An empty id stores nothing.
+
+    Who comes in a later transaction than `begin` names as `claimed` the moment that he gave it: after a day the claim
+    may be another's.
+    """
     if request_id:
         answer = {"answer": response.SerializeToString()}
-        await session.execute(_FINISH, _named(scope, method, request_id) | answer)
+        await session.execute(_FINISH, _named(scope, method, request_id, claimed) | answer)
 
 
 async def answered(session: Session, scope: str, method: str, request_id: str, response: type[M]) -> M | None:
@@ -102,10 +114,13 @@ async def answered(session: Session, scope: str, method: str, request_id: str, r
     return None if found is None or found.answer is None else response.FromString(found.answer)
 
 
-async def forget(session: Session, scope: str, method: str, request_id: str) -> None:
-    """Remove a claim whose request was refused after its transaction, so that it may be tried again."""
+async def forget(
+    session: Session, scope: str, method: str, request_id: str, claimed: datetime.datetime | None = None
+) -> None:
+    """Remove a claim whose request was refused after its transaction, so that it may be tried again. `claimed` as in
+    `finish`."""
     if request_id:
-        await session.execute(_FORGET, _named(scope, method, request_id))
+        await session.execute(_FORGET, _named(scope, method, request_id, claimed))
 
 
 async def sweep(session: AsyncSession, now: datetime.datetime) -> int:
@@ -118,8 +133,8 @@ async def erase(session: AsyncSession, scope: str) -> int:
     return (await session.execute(sa.delete(StoredRequest).where(StoredRequest.scope == scope))).rowcount  # type: ignore[attr-defined,no-any-return]
 
 
-def _named(scope: str, method: str, request_id: str) -> dict[str, Any]:
-    return {"scope": scope, "method": method, "request_id": request_id}
+def _named(scope: str, method: str, request_id: str, claimed: datetime.datetime | None = None) -> dict[str, Any]:
+    return {"scope": scope, "method": method, "request_id": request_id, "claimed": claimed}
 
 
 def _fingerprint(request: Message) -> bytes:

@@ -174,7 +174,9 @@ class Admission:
             await verdicts.add(session, video, "", self.rules.version, now)
             place = (await self.queue.places(session, [video], now)).get(video.id)
             answer = self.writer.video(video, now, place=place)
-            await requests.finish(session, video.project, METHOD, order.request.request_id, answer)
+            await requests.finish(
+                session, video.project, METHOD, order.request.request_id, answer, order.video.create_time
+            )
         return answer
 
     async def refuse(self, order: Order, category: str = "") -> None:
@@ -185,7 +187,8 @@ class Admission:
         async with self.database.transaction() as session:
             if await store.drop(session, order.video.id) is None:
                 return
-            await requests.forget(session, order.video.project, METHOD, order.video.request_id)
+            video = order.video
+            await requests.forget(session, video.project, METHOD, video.request_id, video.create_time)
             await jobs.cancel(session, store.key(store.ADMIT_CLEANUP, order.video.id))
             if category:
                 await verdicts.add(session, order.video, category, self.rules.version, self.clock.now())
@@ -222,7 +225,7 @@ async def forget_texts(session: AsyncSession, video: VideoRow) -> None:
     answer.ClearField("external_id")
     for field in ("prompt", "negative_prompt", "image"):
         answer.parameters.ClearField(field)
-    await requests.finish(session, video.project, METHOD, video.request_id, answer)
+    await requests.finish(session, video.project, METHOD, video.request_id, answer, video.create_time)
 
 
 async def resolve(

@@ -64,7 +64,7 @@ class VideoJobs:
         async with self._database.transaction() as session:
             video = await store.drop(session, video_id)
             if video is not None:
-                await requests.forget(session, video.project, admission.METHOD, video.request_id)
+                await requests.forget(session, video.project, admission.METHOD, video.request_id, video.create_time)
             elif await store.get(session, video_id) is not None:
                 return  # it was admitted
         await self._billing.release(video_id)

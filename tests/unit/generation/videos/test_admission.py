@@ -81,6 +81,23 @@ async def test_an_order_that_wakes_late_leaves_its_successor_alone(house):
     assert await house.counts() == (1, 0, 1)
 
 
+@pytest.mark.parametrize("late", ["clean_up", "refuse", "accept"])
+async def test_a_day_later_an_order_leaves_alone_who_uses_its_request_id_now(house, late):
+    """No worker ran for a day, so nobody cleaned up: the request id stands for another order by then."""
+    begun = await until(house, "authorized")
+    quote = await house.orders.quote(begun)
+    house.clock.advance(24 * 3600 + 1)
+    await house.load_model()
+    successor = await house.create(request_id="one")
+    if late == "clean_up":
+        await house.runner.run_due()
+    elif late == "refuse":
+        await house.orders.refuse(begun)
+    else:
+        await house.orders.accept(begun, quote)
+    assert await house.create(request_id="one") == successor
+
+
 async def test_killed_after_the_answer_was_stored_the_repeat_answers_it(house):
     begun = await until(house, "authorized")
     quote = await house.orders.quote(begun)
