@@ -186,6 +186,9 @@ def _access_log(file: Path | None) -> dict[str, Any]:
         "service": "edge",
         "request_id": REQUEST_ID,
         "trace_id": "%TRACE_ID%",
+        # Of Check's answer: an account's id and that of its key or session, which logs may show as they are.
+        "account": "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:account)%",
+        "credential": "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:credential)%",
         "early_id": EARLY_ID,
         "route": "%ROUTE_NAME%",
         "request": "%FILTER_STATE(filmgate.request:PLAIN)%",

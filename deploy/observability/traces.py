@@ -134,15 +134,19 @@ def _told(span: Span, names: Iterable[str]) -> str:
 
 
 class _Grpc(trace_service_pb2_grpc.TraceServiceServicer, metrics_service_pb2_grpc.MetricsServiceServicer):
-    """Takes spans; metrics are acknowledged and dropped, since Prometheus reads them itself."""
+    """Takes spans. Of metrics only the names are kept, by process, since Prometheus reads them itself."""
 
     def __init__(self, take: Callable[[Any], None]) -> None:
         self._take = take
+        self.metrics: dict[str, set[str]] = collections.defaultdict(set)
 
     def Export(self, request: Any, context: Any) -> Any:
         if isinstance(request, trace_service_pb2.ExportTraceServiceRequest):
             self._take(request)
             return trace_service_pb2.ExportTraceServiceResponse()
+        for resource in request.resource_metrics:
+            process = str(_attributes(resource.resource.attributes).get("service.name", "?"))
+            self.metrics[process] |= {metric.name for scope in resource.scope_metrics for metric in scope.metrics}
         return metrics_service_pb2.ExportMetricsServiceResponse()
 
 
@@ -153,6 +157,7 @@ class Receiver:
         self.traces = Traces()
         self._grpc = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
         servicer = _Grpc(self.traces.take)
+        self.metrics = servicer.metrics
         trace_service_pb2_grpc.add_TraceServiceServicer_to_server(servicer, self._grpc)
         metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(servicer, self._grpc)
         self.grpc_port = self._grpc.add_insecure_port(f"127.0.0.1:{grpc_port}")

@@ -1,6 +1,8 @@
 """Who may reach what from inside: staff by their role only, each service its own database only."""
 
+import asyncio
 import importlib
+import json
 import pkgutil
 from collections.abc import Iterator
 
@@ -107,3 +109,32 @@ async def _only_masked(suite, customer) -> None:
         shown = await stub.UnfreezeAccount(accounts.UnfreezeAccountRequest(account=account, scope="ALL"), timeout=5)
     assert shown.id == account
     assert customer.phone[3:] not in str(shown)
+
+
+async def logged(suite, answer) -> dict:
+    """The line of the edge's access log for an answer; Envoy writes it when it has time."""
+    async with asyncio.timeout(30):
+        while True:
+            for text in (suite.home / "logs" / "envoy.log").read_text().splitlines():
+                if answer.headers["x-request-id"] in text:
+                    return json.loads(text)
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.promise("KLING-A3.9")
+async def test_every_call_is_logged_with_its_account_and_its_key_or_session(suite, customer, guest):
+    account, key = customer.made["account"]["id"], customer.key["id"]
+    nowhere = f"/v1/videos/vid_{'0' * 26}"
+    for secret, path, status, credential in (
+        (customer.key["secret"], "/v1/models", 200, key),
+        (customer.key["secret"], nowhere, 404, key),
+        (customer.session, "/v1/keys", 200, "ses_"),
+        (customer.session, "/v1/keys?no_such_field=1", 400, "ses_"),
+    ):
+        answer = await customer.http.get(path, headers={"authorization": f"Bearer {secret}"})
+        line = await logged(suite, answer)
+        assert (answer.status_code, line["account"]) == (status, account)
+        assert line["credential"].startswith(credential)
+    for headers in ({}, {"authorization": "Bearer nobody"}):
+        line = await logged(suite, await guest.http.get("/v1/models", headers=headers))
+        assert (line["account"], line["credential"]) == (None, None)

@@ -6,9 +6,10 @@ import math
 from envoy.config.core.v3 import base_pb2
 from envoy.service.auth.v3 import external_auth_pb2
 from envoy.type.v3 import http_status_pb2
-from google.protobuf import json_format
+from google.protobuf import json_format, struct_pb2
 from google.rpc import code_pb2, status_pb2
 
+from services.auth.check.domain import Principal
 from services.auth.errors import DOMAIN
 from services.runtime import caller, errors
 
@@ -28,7 +29,7 @@ HTTP_STATUS = {
 _OVERWRITE = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 
 
-def passed(token: str = "") -> external_auth_pb2.CheckResponse:
+def passed(token: str = "", who: Principal | None = None) -> external_auth_pb2.CheckResponse:
     """Let a call pass; with a token the credential stays at the edge and the token goes on in its place."""
     allowed = external_auth_pb2.OkHttpResponse()
     if token:
@@ -36,10 +37,10 @@ def passed(token: str = "") -> external_auth_pb2.CheckResponse:
         allowed.headers_to_remove.append("authorization")
     else:
         allowed.headers_to_remove.append(caller.HEADER)
-    return external_auth_pb2.CheckResponse(status=status_pb2.Status(), ok_response=allowed)
+    return external_auth_pb2.CheckResponse(status=status_pb2.Status(), ok_response=allowed, dynamic_metadata=_told(who))
 
 
-def refused(failure: errors.Failure, request_id: str) -> external_auth_pb2.CheckResponse:
+def refused(failure: errors.Failure, request_id: str, who: Principal | None = None) -> external_auth_pb2.CheckResponse:
     """Refuse a call with the body that the transcoder would make of the same failure of a service."""
     status = errors.to_status(failure, DOMAIN, request_id)
     number = HTTP_STATUS.get(status.code, 500)
@@ -51,7 +52,16 @@ def refused(failure: errors.Failure, request_id: str) -> external_auth_pb2.Check
     denied = external_auth_pb2.DeniedHttpResponse(
         status=http_status_pb2.HttpStatus(code=number), headers=headers, body=_body(status)
     )
-    return external_auth_pb2.CheckResponse(status=status_pb2.Status(code=status.code), denied_response=denied)
+    code = status_pb2.Status(code=status.code)
+    return external_auth_pb2.CheckResponse(status=code, denied_response=denied, dynamic_metadata=_told(who))
+
+
+def _told(who: Principal | None) -> struct_pb2.Struct | None:
+    """Whose call it is, for the edge's access log: account, and key or session, by their ids."""
+    if who is None:
+        return None
+    values = {"account": who.account, "credential": who.id}
+    return struct_pb2.Struct(fields={key: struct_pb2.Value(string_value=value) for key, value in values.items()})
 
 
 def _body(status: status_pb2.Status) -> str:

@@ -60,6 +60,7 @@ class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
         """Decide one call. A refusal is an answer too: Envoy sends its body to the client as it is."""
         http = request.attributes.request.http
         request_id = http.headers.get("x-request-id", "") or caller.request_id()
+        principal = None
         try:
             route = route_of(request.attributes.context_extensions, http.method)
             bodies.check_query(route.method, http.path)
@@ -70,10 +71,10 @@ class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
             await self._standing(route, principal)
             bodies.check(route.method, _body(http))
             self._count_create(route, principal)
-            return answers.passed(self._minting.token(route, principal, request_id))
+            return answers.passed(self._minting.token(route, principal, request_id), principal)
         except Failure as failure:
             metrics.count("filmgate_check_refusals_total", reason=failure.kind.reason)
-            return answers.refused(failure, request_id)
+            return answers.refused(failure, request_id, principal)
 
     async def _principal(self, route: Route, header: str) -> Principal:
         """Answer whose credential this is. Unknown, malformed and wrong ones are all one to a stranger."""

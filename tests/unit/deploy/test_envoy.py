@@ -10,7 +10,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from deploy.envoy import contracts, envoy, refusals, render, routes, upstreams
+from deploy.envoy import contracts, envoy, refusals, render, routes, tracing, upstreams
 from deploy.local import certificates
 
 DESCRIPTORS = Path(__file__).resolve().parents[3] / "gen" / "filmgate.pb"
@@ -49,12 +49,39 @@ def test_envoy_finds_it_sound(certs, tmp_path, kind):
             "trusted_proxies": 1,
             "cors_origins": ("https://app.example",),
             "access_log": tmp_path / "access.log",
+            "otlp_endpoint": "https://collector.example:4317",
+            "metrics_port": 8130,
         },
     }[kind]
     file = render.write(settings(certs, **changes), tmp_path / "envoy.yaml")
     done = subprocess.run(envoy.validate(file), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "eprecated" not in done.stderr
+
+
+def test_without_an_endpoint_nothing_is_traced(certs):
+    configuration = rendered(certs)
+    assert "tracing" not in manager(configuration)
+    assert tracing.OTLP not in {row["name"] for row in configuration["static_resources"]["clusters"]}
+
+
+def test_with_an_endpoint_a_share_of_requests_is_traced_and_no_stranger_decides(certs):
+    configuration = rendered(certs, otlp_endpoint="http://127.0.0.1:4317", trace_ratio=0.25)
+    traced = manager(configuration)["tracing"]
+    assert (traced["random_sampling"], traced["client_sampling"]) == ({"value": 25}, {"value": 0})
+    assert tracing.OTLP in {row["name"] for row in configuration["static_resources"]["clusters"]}
+    (early,) = manager(configuration)["early_header_mutation_extensions"]
+    removed = {row["remove"] for row in early["typed_config"]["mutations"]}
+    assert removed == {"x-request-id", *tracing.FORGED}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"trace_ratio": 1.5}, {"trace_ratio": -0.1}, {"otlp_endpoint": "127.0.0.1:4317"}, {"otlp_endpoint": "http://x"}],
+)
+def test_a_trace_setting_that_cannot_be_is_refused(certs, changes):
+    with pytest.raises(ValueError, match=r"trace|OTLP"):
+        render.render(settings(certs, **{"otlp_endpoint": "http://127.0.0.1:4317", **changes}))
 
 
 def test_a_missing_address_is_named(certs):

@@ -3,15 +3,18 @@
 import ast
 import re
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from deploy.observability.traces import Receiver
 from services.runtime import metrics
 from tests.support.figures import figure
-from tests.support.source import below
+from tests.support.source import ROOT, below
 
 LABELS = {"method", "code", "reason", "kind", "outcome", "model", "stage"}
 """Every label there is: words of the code, of contracts and of the catalogue, with few values each."""
@@ -114,3 +117,16 @@ def test_the_page_says_what_was_measured_and_a_browser_sees_nothing_else() -> No
 
 def test_port_zero_is_no_page() -> None:
     metrics.serve("127.0.0.1", 0)()
+
+
+def test_with_an_endpoint_the_same_goes_out_by_otlp() -> None:
+    receiver = Receiver()
+    receiver.start()
+    endpoint = receiver.settings["FILMGATE_OTLP_ENDPOINT"]
+    told = f"metrics.configure('toy', '{endpoint}'); metrics.count('filmgate_lots_lapsed_total', 2)"
+    code = f"from services.runtime import metrics; {told}"  # what is left is sent when the process ends
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=60, cwd=ROOT, env={"PYTHONPATH": f"{ROOT}:{ROOT}/gen"}
+    )
+    receiver.stop()
+    assert receiver.metrics == {"toy": {"filmgate_lots_lapsed"}}
