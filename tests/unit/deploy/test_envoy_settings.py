@@ -53,12 +53,12 @@ def test_it_writes_a_sound_configuration_with_all_that_it_names(home, tmp_path):
         name: row["address"]["socket_address"]["port_value"] for name, row in listeners.items() if "address" in row
     }
     assert ports == {"public": 18443, "health": 8110, "metrics": 8130}
+    text = (folder / "envoy.yaml").read_text()
+    assert str(folder / "filmgate.pb") in text
     for name, kept in (("edge", certs), ("public", certs)):
         secret = yaml.safe_load((folder / f"secret-{name}.yaml").read_text())["resources"][0]
         assert secret["tls_certificate"]["watched_directory"] == {"path": str(kept)}
         assert text.count(str(folder / f"secret-{name}.yaml")) == {"edge": len(upstreams.NAMES), "public": 1}[name]
-    text = (folder / "envoy.yaml").read_text()
-    assert str(folder / "filmgate.pb") in text
     assert "a\\.example" in text
     assert "b\\.example" in text
 
