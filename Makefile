@@ -55,7 +55,10 @@ setup: packages $(VENV)/.ok $(TRITON_VENV)/.ok ## Make the Python environments f
 
 setup-wan: setup $(WAN_VENV)/.ok ## Make the environment of the models that need torch [TORCH=full]
 
-protos: gen/.stamp ## Generate stubs, descriptors and Envoy's routes into gen/
+protos: gen/.stamp ## Generate stubs, descriptors, Envoy's routes and the API reference into gen/
+
+openapi: protos ## Write the OpenAPI document, and say where it is
+	@echo gen/openapi.json
 
 lock: $(VENV)/.ok ## Resolve the dependencies anew and write the lock files
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
