@@ -322,14 +322,24 @@ async def bury(session: AsyncSession, job: Job) -> None:
     await _write(session, job, state="DEAD", end_time=job.clock.now())
 
 
+async def own(session: AsyncSession, job: Job) -> None:
+    """Fence what a transaction writes without ending its job: the job stays ours until it commits. Raises LeaseLost."""
+    held = sa.select(JobRow.id).where(*_fence(job)).with_for_update()
+    if (await session.execute(held)).first() is None:
+        raise LeaseLost(job.id)
+
+
 async def _write(session: AsyncSession, job: Job, **values: Any) -> None:
-    """Every write of a worker goes through this fence: same attempt, still running, lease not over."""
-    statement = sa.update(JobRow).where(
-        JobRow.id == job.id, JobRow.attempt == job.attempt, JobRow.state == "RUNNING", JobRow.due_time > job.clock.now()
-    )
-    result = await session.execute(statement.values(**values), execution_options={"synchronize_session": False})
+    statement = sa.update(JobRow).where(*_fence(job)).values(**values)
+    result = await session.execute(statement, execution_options={"synchronize_session": False})
     if result.rowcount != 1:  # type: ignore[attr-defined]
         raise LeaseLost(job.id)
+
+
+def _fence(job: Job) -> list[Any]:
+    """Every write of a worker goes through this: same attempt, still running, lease not over."""
+    mine = [JobRow.id == job.id, JobRow.attempt == job.attempt, JobRow.state == "RUNNING"]
+    return [*mine, JobRow.due_time > job.clock.now()]
 
 
 _CANCEL = sa.text("""

@@ -33,7 +33,7 @@ from services.runtime import telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.errors import Failure
-from services.runtime.jobs import Job, Later, LeaseLost, finish, note
+from services.runtime.jobs import Job, Later, LeaseLost, finish, note, own
 from services.runtime.profile import Profile
 
 UNAVAILABLE_PAUSE_SECONDS = 0.5
@@ -97,7 +97,8 @@ class Maker:
         await videos.end(session, job.payload["video"], "FAILED", BROKEN, now=now, error=error)
 
     async def _begin(self, job: Job) -> VideoRow:
-        """Tell whether the model can run before the video is shown as RUNNING. Raises Later while it cannot, Ended."""
+        """Tell whether the model can run before the video is shown as RUNNING. Raises Later while it cannot, Ended, and
+        LeaseLost when another worker may have the job."""
         async with self.database.transaction() as session:
             waiting = await videos.get(session, job.payload["video"])
         if waiting is None or waiting.end_time:
@@ -108,8 +109,9 @@ class Maker:
             raise Later(UNAVAILABLE_PAUSE_SECONDS)
         async with self.database.transaction() as session:
             started = await videos.start(session, waiting.id, self.clock.now(), job.attempt)
-        if started is None:
-            raise Ended
+            if started is None:
+                raise Ended
+            await own(session, job)
         return started
 
     async def _overdue(self, job: Job) -> NoReturn:

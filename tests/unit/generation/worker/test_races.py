@@ -98,6 +98,23 @@ async def test_what_was_ended_between_claim_and_start_is_not_made(studio):
     assert (await studio.video(video_id)).attempt == 0
 
 
+@pytest.mark.parametrize("taken", [True, False], ids=["taken over", "over"])
+async def test_who_lost_the_lease_before_the_start_starts_nothing(studio, taken):
+    """Shown as RUNNING the video would cost its price when it is cancelled, and have no start deadline any more."""
+    video_id = await studio.order()
+    async with studio.database.transaction() as session:
+        frozen = await jobs.claim(session, [GENERATE], "frozen", studio.clock, 30)
+    if taken:
+        await take_over(studio, video_id, started=False)
+    else:
+        studio.clock.advance(31)
+    with pytest.raises(jobs.LeaseLost):
+        await studio.maker().generate(frozen)
+    video = await studio.video(video_id)
+    assert (video.state, video.attempt) == ("QUEUED", 0)
+    assert (await studio.job(videos.START_DEADLINE, video_id)).end_time is None
+
+
 async def test_a_video_past_its_start_deadline_is_not_started(studio):
     video_id = await studio.order()
     studio.clock.advance(3600)
