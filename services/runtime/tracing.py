@@ -7,20 +7,18 @@ A span leaves the process only through the redactor, closed by default: the same
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import context, trace
-from opentelemetry.instrumentation.sqlalchemy.engine import EngineTracer
-from opentelemetry.metrics import NoOpUpDownCounter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from sqlalchemy import Engine
 
 from services.runtime import telemetry
 from services.runtime.caller import Call
+
+if TYPE_CHECKING:  # a process that sends nothing need not have it in memory
+    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 SEND_MILLISECONDS = 1000
 _OURS, _SQL = "filmgate", "sql"
@@ -50,11 +48,17 @@ def configure(process: str, endpoint: str) -> None:
         record(process, OTLPSpanExporter(endpoint))
 
 
-def record(process: str, exporter: SpanExporter) -> TracerProvider:
+def record(process: str, exporter: "SpanExporter") -> "TracerProvider":
     """Give an exporter what the redactor lets through, in batches; `configure` does it for the endpoint."""
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased  # noqa: PLC0415
+
     global _tracer, _sql_tracer
     provider = TracerProvider(ParentBased(ALWAYS_OFF), Resource({"service.name": process}))
-    provider.add_span_processor(BatchSpanProcessor(Redacted(exporter), schedule_delay_millis=SEND_MILLISECONDS))
+    redacted: Any = Redacted(exporter)
+    provider.add_span_processor(BatchSpanProcessor(redacted, schedule_delay_millis=SEND_MILLISECONDS))
     _tracer, _sql_tracer = provider.get_tracer(_OURS), provider.get_tracer(_SQL)
     return provider
 
@@ -62,6 +66,9 @@ def record(process: str, exporter: SpanExporter) -> TracerProvider:
 def watch_sql(engine: Engine) -> None:
     """Have each statement of an engine be a span of its caller's trace: its text, without its values."""
     if _sql_tracer is not None:
+        from opentelemetry.instrumentation.sqlalchemy.engine import EngineTracer  # noqa: PLC0415
+        from opentelemetry.metrics import NoOpUpDownCounter  # noqa: PLC0415
+
         EngineTracer(_sql_tracer, engine, NoOpUpDownCounter("unused"))
 
 
@@ -131,13 +138,13 @@ def traceparent(span: trace.Span | None) -> str:
     return f"00-{own.trace_id:032x}-{own.span_id:016x}-01"
 
 
-class Redacted(SpanExporter):
-    """Hands spans on as far as the redactor shows them."""
+class Redacted:
+    """An exporter that hands spans on as far as the redactor shows them."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
+    def __init__(self, exporter: "SpanExporter") -> None:
         self._exporter = exporter
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, spans: Sequence["ReadableSpan"]) -> "SpanExportResult":
         """Send the spans without what they must not say: values, texts of exceptions, names that libraries gave."""
         return self._exporter.export([_redacted(span) for span in spans])
 
@@ -145,8 +152,14 @@ class Redacted(SpanExporter):
         """End the exporter."""
         self._exporter.shutdown()
 
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Have the exporter send what it holds; answers whether it did in time."""
+        return self._exporter.force_flush(timeout_millis)
 
-def _redacted(span: ReadableSpan) -> ReadableSpan:
+
+def _redacted(span: "ReadableSpan") -> "ReadableSpan":
+    from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415
+
     scope = span.instrumentation_scope
     library = scope is None or scope.name != _OURS
     return ReadableSpan(
