@@ -184,7 +184,7 @@ def _looked(here: Here) -> Step:
         settling = video if video.settle.state else video._replace(settle=Job(OPEN))
         name = "store.ask_settling asks" if not video.settle.state else "store.ask_settling has one"
         return here.step(name, settling._replace(sweep=0))
-    if video.state == RUNNING and video.generate.state == OPEN and here.rules.overdue_swept:
+    if video.state == RUNNING and video.generate.state in (OPEN, OVER) and here.rules.overdue_swept:
         return here.step(
             "Tx 3 VideoJobs._sweep_hold of an overdue video", ended(here, FAILED, BROKEN)._replace(sweep=0)
         )

@@ -87,7 +87,8 @@ class VideoJobs:
         """End the open holds of videos that are unknown, and see to it that those of ended videos are settled.
 
         A video's row is written before its hold, so a hold without a row belongs to nothing. What is being admitted is
-        left to its clean-up. A hold that cannot be ended does not keep the next ones open.
+        left to its clean-up, what runs to its worker; when no worker has come for too long, since the last one of its
+        model is gone, the video ends. A hold that cannot be ended does not keep the next ones open.
         """
         held = [hold.video async for hold in self._billing.open_holds()]
         for video_id in held:
@@ -101,6 +102,9 @@ class VideoJobs:
             video = await store.get(session, video_id)
             if video is not None and video.settlement == "PENDING":
                 await store.ask_settling(session, video)
+            elif video is not None and video.state == "RUNNING":
+                error = errors.GENERATION_FAILED(attempts=video.attempt)
+                await store.end_overdue(session, video_id, self._clock.now(), error)
         if video is None:
             log.warning("hold_without_video", video=telemetry.of(Element.RESOURCE_ID, video_id))
             await self._billing.release(video_id)

@@ -172,6 +172,16 @@ async def expire_start(session: AsyncSession, video_id: str, now: datetime.datet
     return await _end(session, video_id, late, now, values) is not None
 
 
+async def end_overdue(session: AsyncSession, video_id: str, now: datetime.datetime, error: Failure) -> bool:
+    """Tx 3 for a video that has run for longer than it may and that no worker has under a lease."""
+    leased = sa.select(jobs.JobRow.id).where(
+        jobs.JobRow.key == key(GENERATE, video_id), jobs.JobRow.state == "RUNNING", jobs.JobRow.due_time > now
+    )
+    late = [VideoRow.state == "RUNNING", VideoRow.start_time < now - domain.LONGEST_RUN, ~leased.exists()]
+    values = {"state": "FAILED", "outcome": "INFRASTRUCTURE_ERROR", **_error(error)}
+    return await _end(session, video_id, late, now, values) is not None
+
+
 async def _end(
     session: AsyncSession, video_id: str, where: list[Any], now: datetime.datetime, values: dict[str, Any]
 ) -> VideoRow | None:

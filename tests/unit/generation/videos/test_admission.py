@@ -10,6 +10,7 @@ from services.billing.wallets.domain import Terms
 from services.generation.clients import NotAnswered
 from services.generation.videos import store
 from services.generation.videos.tables import VideoRow
+from services.runtime import jobs
 from services.runtime.caller import Caller
 from services.runtime.errors import Failure
 from services.runtime.jobs import JobRow
@@ -130,6 +131,30 @@ async def test_the_sweep_leaves_alone_what_is_being_admitted_and_what_is_open(ho
     await house.start(running.id)
     await house.video_jobs.sweep_holds()
     assert (await house.counts())[2] == 3
+
+
+@pytest.mark.parametrize(("seconds", "leased", "state"), [
+    (3601, False, "FAILED"), (3601, True, "RUNNING"), (3599, False, "RUNNING"),
+])  # fmt: skip
+async def test_the_sweep_ends_what_has_run_too_long_and_no_worker_has(house, seconds, leased, state):
+    """As when the last worker of a model has gone for ever: nobody claims the job any more."""
+    video = await house.create()
+    async with house.database.transaction() as session:
+        job = await jobs.claim(session, [store.generating("animatic")], "gone", house.clock, 30)
+    await house.start(video.id, job.attempt)
+    house.clock.advance(seconds)
+    if leased:
+        async with house.database.transaction() as session:
+            await jobs.promote(session, [job.kind], house.clock.now())
+            await jobs.claim(session, [job.kind], "late", house.clock, 30)
+    await house.video_jobs.sweep_holds()
+    await house.runner.run_due()
+    [row] = await house.rows(VideoRow)
+    assert row.state == state
+    if state == "FAILED":
+        assert (row.outcome, row.error_reason, row.settlement) == (
+            "INFRASTRUCTURE_ERROR", "GENERATION_FAILED", "RELEASED",
+        )  # fmt: skip
 
 
 async def test_the_sweep_has_an_ended_video_settled_although_its_job_was_lost(house):
