@@ -1,7 +1,7 @@
 """Weights of every kind of the Wan family, tiny and random, made without a network: `python -m tests.wan.tiny FOLDER`.
 
 It runs on the Python of .venv-wan. Each kind becomes a folder below FOLDER, as `save_pretrained` writes it, with a
-tokenizer that is trained here in memory. The autoencoders halve the picture once more than the published ones (as
+tokenizer that is trained in memory. The autoencoders halve the picture once more than the published ones (as
 that of Wan 2.2 TI2V-5B does), which makes them four times as fast; `t2v-plain` is built as that of Wan 2.1.
 """
 
@@ -18,30 +18,12 @@ from diffusers import (
     WanPipeline,
     WanTransformer3DModel,
 )
-from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
-from transformers import (
-    CLIPImageProcessor,
-    CLIPVisionConfig,
-    CLIPVisionModel,
-    PreTrainedTokenizerFast,
-    UMT5Config,
-    UMT5EncoderModel,
-)
+from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel, UMT5Config, UMT5EncoderModel
+
+from bench.gpu.models import tokenizer
 
 STEPS = 4
-WORDS = ["a lighthouse at dusk , slow zoom in . 海边的灯塔 the sea is quiet"]
 HALVED = {"scale_factor_spatial": 16, "patch_size": 2, "in_channels": 12, "out_channels": 12}
-
-
-def tokenizer() -> PreTrainedTokenizerFast:
-    """One word, one token."""
-    words = Tokenizer(models.WordLevel(unk_token="<unk>"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    words.train_from_iterator(
-        WORDS, trainers.WordLevelTrainer(vocab_size=64, special_tokens=["<pad>", "</s>", "<unk>"])
-    )
-    words.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
 
 
 def text_encoder() -> UMT5EncoderModel:
