@@ -23,8 +23,9 @@ if [ ! -d "$base" ]; then
 fi
 [ -z "${FRESH:-}" ] || rm -rf --one-file-system "$root"
 [ -d "$root" ] || cp -a "$base" "$root"
-cp /etc/resolv.conf "$root/etc/resolv.conf"
-cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
+for given in /etc/resolv.conf /etc/ssl/certs/ca-certificates.crt; do
+  [ ! -f "$given" ] || cp "$given" "$root$given"
+done
 
 id=0 home=/root
 if [ "$user" != root ]; then
