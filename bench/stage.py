@@ -15,7 +15,7 @@ import asyncpg
 
 from bench import machine
 from deploy.local import config, envoy, ports, ready
-from deploy.local.client import JSON, Client, new_phone
+from deploy.local.client import JSON, Client, Refused, new_phone
 from deploy.local.files import private_folder, socket_folder
 from deploy.local.ports import Ports
 from deploy.local.process import Process
@@ -35,6 +35,7 @@ MODEL, SECONDS = "animatic", 2
 ORDER = {"model": MODEL, "prompt": "a quiet sea", "resolution": "480p", "duration_seconds": SECONDS}
 REPORT_SECONDS = 5.0
 _WAIT_SECONDS = 20.0
+_BUSY = 503
 
 
 class Customer(Client):
@@ -48,8 +49,18 @@ class Customer(Client):
         """Keep the connection open for the block."""
         return self
 
-    async def sign_up(self) -> None:
-        """Register, accept the policies, make a key, open the wallet."""
+    async def sign_up(self, tries: int = 5) -> None:
+        """Register, accept the policies, make a key, open the wallet; once more where the machine is too busy."""
+        try:
+            await self._sign_up()
+        except Refused as refusal:
+            if tries == 1 or refusal.status != _BUSY:
+                raise
+            await asyncio.sleep(1)
+            await self.sign_up(tries - 1)
+
+    async def _sign_up(self) -> None:
+        self.credential = ""
         await self.register(new_phone())
         self.session = self.credential
         await self.accept_policies()
@@ -118,7 +129,8 @@ async def stage(home: Path, chosen: Ports, customers: int = CUSTOMERS) -> AsyncI
         url = _start_floor(suite, floor)
         async with contextlib.AsyncExitStack() as stack:
             made: list[Customer] = [await stack.enter_async_context(Customer(suite)) for _ in range(customers)]
-            await asyncio.gather(*(client.sign_up() for client in made))
+            for client in made:
+                await client.sign_up()
             yield Stage(suite, made, url, floor, private_folder(home / "plans"))
     finally:
         for process in floor.values():

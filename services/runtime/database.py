@@ -124,10 +124,11 @@ class Database:
             raise
         finally:
             self._places.release()
-            if connection.is_in_transaction():
-                connection.terminate()
-            elif not connection.is_closed():
-                self._free.append(connection)
+            if not connection.is_closed():
+                if connection.is_in_transaction():
+                    connection.terminate()
+                else:
+                    self._free.append(connection)
 
     async def _taken(self) -> Any:
         try:
