@@ -88,12 +88,17 @@ async def describe(server: InferenceServerClient, name: str) -> Model:
         told = await server.get_model_config(name, as_json=True, client_timeout=ASKING_SECONDS) if ready else {}
         config = told["config"]
         version = int(config["parameters"]["contract_version"]["string_value"])
-        instances = sum(group.get("count", 1) for group in config.get("instance_group", [{}]))
+        instances = sum(_instances(group) for group in config.get("instance_group", [{}]))
     except (InferenceServerException, grpc.RpcError, KeyError, ValueError) as fault:
         raise ModelUnavailable(f"The model {name} is not ready.") from fault
     if version != contract.VERSION:
         raise ModelUnavailable(f"The model {name} speaks contract version {version}, not {contract.VERSION}.")
     return Model(name, version, instances)
+
+
+def _instances(group: dict[str, Any]) -> int:
+    """How many a group of a model's configuration has: so many on each of its GPUs, or on the CPU."""
+    return int(group.get("count", 1)) * max(1, len(group.get("gpus", [])))
 
 
 async def is_ready(server: InferenceServerClient, name: str) -> bool:

@@ -16,6 +16,14 @@ async def test_a_loaded_model_tells_its_contract_and_slots(connection):
     assert await client.describe(connection, "animatic") == Model("animatic", 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("group", "instances"),
+    [({}, 1), ({"count": 2}, 2), ({"count": 1, "gpus": [0, 1, 2]}, 3), ({"count": 2, "gpus": [0, 1]}, 4)],
+)
+def test_a_worker_has_a_slot_for_each_instance_on_each_gpu(group, instances):
+    assert client._instances(group) == instances
+
+
 async def test_a_model_that_is_not_there_is_unavailable(connection):
     with pytest.raises(ModelUnavailable):
         await client.describe(connection, "wan")
