@@ -37,7 +37,7 @@ def operations(model: Published, guided: bool) -> Stages:
 
 
 def decode_operations(model: Published) -> float:
-    """Counted by torch on tensors without memory. From the fourth latent frame on each takes what the one before took."""
+    """Counted by torch on tensors without memory; from the fourth latent frame on each takes what the last took."""
     frames = (model.frames - 1) // 4 + 1
     shape = model.height // model.spatial, model.width // model.spatial
     with torch.device("meta"):
