@@ -8,6 +8,7 @@ from deploy.k8s.objects import Rendered
 from services.runtime.caller import SUITE
 
 OVERLAYS = tools.OVERLAYS
+pytestmark = pytest.mark.timeout(600)  # trivy takes seconds of CPU to start, and a busy machine has few of them
 
 
 @pytest.fixture(scope="module", params=OVERLAYS)
