@@ -23,7 +23,7 @@ START_SECONDS = 300.0
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one folder of weights of each kind."""
     if not (ROOT / ".venv-wan" / ".ok").is_file():
-        pytest.exit("The environment of the models that need torch is not there: run make test-wan.", returncode=1)
+        pytest.fail("The environment of the models that need torch is not there: run make test-wan.")
     folder = tmp_path_factory.mktemp("tiny")
     program("tests.wan.tiny", str(folder))
     return folder
