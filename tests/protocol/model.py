@@ -98,6 +98,12 @@ class Machine:
                 moved = (available + money[0], held + money[1], revenue + money[2])
                 yield name, is_fault, (changed, moved, faults - is_fault if self.scope.counts_faults else faults)
 
+    def of_one(self, number: int) -> Iterator[tuple[str, bool, int]]:
+        """Yield (step, whether it is a fault, video after it) for one video, whatever its wallet and the others do."""
+        for reaches in (True, False):
+            for name, is_fault, after, _, _ in self._of(number, reaches, True):
+                yield name, is_fault, after
+
     def _of(self, number: int, reaches: bool, is_free: bool) -> list[tuple[str, bool, int, tuple[int, int, int], int]]:
         key = (number, reaches, is_free)
         known = self._steps.get(key)

@@ -1,0 +1,181 @@
+"""The code's own transactions are steps of the model, and what is none is found out."""
+
+import datetime
+
+import pytest
+
+from filmgate.generation.v1 import videos_pb2
+from services.generation.files import store as files
+from services.generation.videos import store as videos
+from services.generation.videos.tables import VideoRow
+from services.runtime import jobs
+from services.runtime.caller import Caller
+from tests.support import generation, rpc
+from tests.support.generation import MADE, ORDER, refusal
+from tests.support.transitions import Recorder, Unexplained
+
+WHO = Caller(rpc.ORGANIZATION, rpc.PROJECT, rpc.ACCOUNT)
+GENERATE = videos.generating("animatic")
+
+
+@pytest.fixture
+async def house(postgres, clock, tmp_path):
+    async with generation.house(postgres, clock, tmp_path, open_videos=2) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def recorder(postgres, house):
+    def owned(name, database):
+        return postgres.postgres.url(f"template_{name}_owner", database.engine.url.database), ""
+
+    opened = Recorder(
+        {
+            "generation": owned("generation", house.database),
+            "billing": owned("billing", house.cashier.bank.database),
+        }
+    )
+    await opened.install()
+    return opened
+
+
+async def check(recorder):
+    return await recorder.check(rpc.ORGANIZATION)
+
+
+async def begin(house):
+    return await house.orders.begin(videos_pb2.CreateVideoRequest(**ORDER, request_id="one"), WHO)
+
+
+async def pass_time(house, seconds):
+    house.clock.advance(seconds)
+    await house.load_model()
+    await house.runner.run_due()
+
+
+async def start(house, video_id):
+    """What the worker does up to the start."""
+    async with house.database.transaction() as session:
+        job = await jobs.claim(session, [GENERATE], "worker", house.clock, 30)
+    async with house.database.transaction() as session:
+        await videos.start(session, video_id, house.clock.now(), job.attempt)
+    return job
+
+
+async def stage(house, video_id):
+    async with house.database.transaction() as session:
+        return await files.stage_output(session, await videos.get(session, video_id), house.clock.now())
+
+
+async def publish(session, house, job, staged, *, finishes=True, publishes=True):
+    """What the worker does in Tx 3, or less."""
+    now = house.clock.now()
+    if publishes:
+        await files.publish_output(session, staged.id, MADE, now + datetime.timedelta(days=1))
+    await videos.end(
+        session, job.payload["video"], "SUCCEEDED", "SUCCEEDED", now=now, output=staged.id, attempt=job.attempt
+    )
+    if finishes:
+        await jobs.finish(session, job)
+
+
+async def test_an_order_that_is_made_settled_and_deleted(house, recorder):
+    video = await house.create(request_id="one")
+    job = await start(house, video.id)
+    staged = await stage(house, video.id)
+    async with house.database.transaction() as session:
+        await publish(session, house, job, staged)
+    await pass_time(house, 1)
+    await house.videos.DeleteVideo(videos_pb2.DeleteVideoRequest(id=video.id), metadata=house.mine)
+    await pass_time(house, 1)
+    assert await check(recorder) >= 10
+    assert {"Tx 1 Admission.begin", "Authorize Ledger.hold", "Tx 2 Admission.accept", "jobs.claim generate",
+            "store.start", "store.stage_output", "Tx 3 Maker._publish", "jobs.claim settle", "Capture Ledger.end",
+            "VideoJobs.settle store.settled", "Videos.DeleteVideo"} <= recorder.seen.keys()  # fmt: skip
+
+
+@pytest.mark.parametrize("arrow", ["begun", "held"])
+async def test_an_order_that_is_cleaned_up_and_repeated(house, recorder, arrow):
+    begun = await begin(house)
+    if arrow == "held":
+        await house.orders.authorize(begun, await house.orders.quote(begun))
+    await pass_time(house, 61)
+    await house.create(request_id="one")
+    await check(recorder)
+    assert {"VideoJobs.clean_up store.drop", "Release Ledger.end", "jobs.finish cleanup"} <= recorder.seen.keys()
+
+
+async def test_an_order_that_is_refused(house, recorder):
+    for _ in range(2):
+        await house.create()
+    assert (await refusal(house.create(request_id="one")))[1] == "TOO_MANY_OPEN_VIDEOS"
+    await check(recorder)
+    assert "Admission.refuse" in recorder.seen
+
+
+async def test_a_video_that_is_cancelled_and_one_whose_deadline_passes(house, recorder):
+    cancelled, late = await house.create(), await house.create()
+    await house.videos.CancelVideo(videos_pb2.CancelVideoRequest(id=cancelled.id), metadata=house.mine)
+    await pass_time(house, 3601)
+    assert {row.state for row in await house.rows(VideoRow)} == {"CANCELLED", "FAILED"}
+    await check(recorder)
+    assert {"Tx 3 Videos.CancelVideo", "Tx 3 VideoJobs.pass_deadline"} <= recorder.seen.keys()
+    assert late.id
+
+
+async def test_a_worker_that_dies_and_a_video_that_is_overdue(house, recorder):
+    video = await house.create()
+    await start(house, video.id)
+    house.clock.advance(31)
+    async with house.database.transaction() as session:
+        await jobs.promote(session, [GENERATE], house.clock.now())
+    house.clock.advance(3600)
+    await house.video_jobs.sweep_holds()
+    await house.runner.run_due()
+    await check(recorder)
+    assert {"jobs.promote generate", "Tx 3 VideoJobs._sweep_hold of an overdue video"} <= recorder.seen.keys()
+
+
+async def test_a_hold_without_a_video_is_swept(house, recorder):
+    begun = await begin(house)
+    quote = await house.orders.quote(begun)
+    await house.orders.refuse(begun)
+    await house.orders.authorize(begun, quote)
+    await house.video_jobs.sweep_holds()
+    await check(recorder)
+    assert {"a late copy of Authorize arrives", "VideoJobs._sweep_hold Release"} <= recorder.seen.keys()
+
+
+@pytest.mark.parametrize("left_out", ["finishes", "publishes"])
+async def test_a_tx_3_that_is_not_whole_is_found_out(house, recorder, left_out):
+    video = await house.create()
+    job = await start(house, video.id)
+    staged = await stage(house, video.id)
+    await check(recorder)
+    async with house.database.transaction() as session:
+        await publish(session, house, job, staged, **{left_out: False})
+    with pytest.raises(Unexplained, match="no step of the model"):
+        await check(recorder)
+
+
+async def test_a_hold_that_ends_before_its_video_is_found_out(house, recorder):
+    video = await house.create()
+    await house.cashier.billing.capture(video.id, "SUCCEEDED")
+    with pytest.raises(Unexplained, match="no step of the model"):
+        await check(recorder)
+
+
+async def test_a_start_without_the_lease_is_found_out(house, recorder):
+    video = await house.create()
+    async with house.database.transaction() as session:
+        await videos.start(session, video.id, house.clock.now(), 1)
+    with pytest.raises(Unexplained, match="no step of the model"):
+        await check(recorder)
+
+
+async def test_what_was_never_seen_is_told(house, recorder):
+    await house.create()
+    await check(recorder)
+    seen, _, never = recorder.report().partition("never seen:")
+    assert "1 Tx 2 Admission.accept" in seen
+    assert "jobs.claim generate" in never
