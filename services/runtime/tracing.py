@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # a process that sends nothing need not have it in memory
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 SEND_MILLISECONDS = 1000
+SEND_TIMEOUT_SECONDS = 2
+"""A process that ends waits no longer for an endpoint that does not answer; what it could not send is lost."""
 _OURS, _SQL = "filmgate", "sql"
 _tracer: trace.Tracer | None = None
 _sql_tracer: trace.Tracer | None = None
@@ -45,7 +47,7 @@ def configure(process: str, endpoint: str) -> None:
     if endpoint:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415  rare
 
-        record(process, OTLPSpanExporter(endpoint))
+        record(process, OTLPSpanExporter(endpoint, timeout=SEND_TIMEOUT_SECONDS))
 
 
 def record(process: str, exporter: "SpanExporter") -> "TracerProvider":

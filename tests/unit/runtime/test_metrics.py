@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -130,3 +131,19 @@ def test_with_an_endpoint_the_same_goes_out_by_otlp() -> None:
     )
     receiver.stop()
     assert receiver.metrics == {"toy": {"filmgate_lots_lapsed"}}
+
+
+def test_a_process_ends_soon_though_its_endpoint_does_not_answer() -> None:
+    code = """
+import time
+from services.runtime import metrics, tracing
+from services.runtime.caller import Call
+metrics.configure("toy", "http://127.0.0.1:9")
+tracing.configure("toy", "http://127.0.0.1:9")
+metrics.count("filmgate_lots_lapsed_total")
+tracing.end(tracing.begin(Call("/toy", "req_1"), f"00-{'a' * 32}-{'b' * 16}-01"))
+print(time.time())
+"""
+    env = {"PYTHONPATH": f"{ROOT}:{ROOT}/gen"}
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=ROOT, env=env, capture_output=True)
+    assert time.time() - float(done.stdout) < 12, "the supervisor kills after 15 s"
