@@ -8,7 +8,8 @@ from typing import Any
 from deploy.openapi.elements import REMARK
 from deploy.openapi.elements import TABLE as ELEMENTS
 from deploy.openapi.markup import Markup, code, join, link, prose, table, tag
-from deploy.openapi.operations import EVENT, REASONS, SCOPE
+from deploy.openapi.operations import EVENT, READABLE, REASONS, SCOPE
+from deploy.openapi.scalars import DIGITS
 
 PARTS = Path(__file__).with_name("page")
 """The page's style and script, sent beside it as /docs/<name>."""
@@ -23,7 +24,8 @@ _LIMITS = {
     "pattern": "matches {}",
     "format": "{}",
 }
-_PLAIN = {"int32", "int64", "uint64", "double", "float", "binary"}
+_PLAIN = {"int32", "int64", "uint64", "double", "float", "binary", READABLE, -(2**31), 2**31 - 1, -DIGITS, DIGITS}
+"""Limits that go without saying: those of the form itself."""
 _SHORT = 60
 
 
@@ -62,7 +64,7 @@ def _navigation(document: dict[str, Any]) -> Markup:
 
 def _sections(document: dict[str, Any]) -> Iterator[Markup]:
     info = document["info"]
-    key = Markup('<input id="key" type="password" autocomplete="off" placeholder="fg_live_...">')
+    key = Markup('<input id="key" autocomplete="off" spellcheck="false" placeholder="fg_live_...">')
     words = "For trying, an API key or access token; it stays in this page and is sent to no other host: "
     title = tag("h1", f"{info['title']} API")
     yield tag("header", title, prose(info["description"]), tag("p", tag("label", words, key)))
