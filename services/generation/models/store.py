@@ -3,14 +3,12 @@
 import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.generation.models import domain
 from services.generation.models.tables import ModelRow, ReportRow
 from services.runtime.database import Session
-
-_NAMES = sa.bindparam("names", type_=ARRAY(sa.Text))
 
 
 async def report(session: AsyncSession, model: str, worker: str, slots_ready: int, now: datetime.datetime) -> None:
@@ -34,10 +32,11 @@ async def retire(session: AsyncSession, worker: str) -> None:
     await session.execute(sa.delete(ReportRow).where(ReportRow.worker == worker))
 
 
-_SEEN = sa.select(ModelRow.id, ModelRow.last_ready_time).where(ModelRow.id == sa.any_(_NAMES))
-_REPORTS = sa.select(ReportRow.model, ReportRow.slots_ready, ReportRow.report_time).where(
-    ReportRow.model == sa.any_(_NAMES)
-)
+_STANDING = sa.text("""
+SELECT coalesce(models.id, reports.model) AS model, last_ready_time, slots_ready, report_time
+FROM models FULL JOIN model_reports AS reports ON reports.model = models.id
+WHERE coalesce(models.id, reports.model) = ANY(:names)
+""")
 
 
 async def capacity(session: Session, model: str, now: datetime.datetime) -> domain.Capacity:
@@ -47,10 +46,12 @@ async def capacity(session: Session, model: str, now: datetime.datetime) -> doma
 
 async def capacities(session: Session, models: list[str], now: datetime.datetime) -> dict[str, domain.Capacity]:
     """Answer the capacities of models by id, also of those that never reported."""
-    ready = {row.id: row.last_ready_time for row in await session.execute(_SEEN, {"names": models})}
+    ready: dict[str, datetime.datetime | None] = {}
     reports: dict[str, list[tuple[int, datetime.datetime]]] = {}
-    for row in await session.execute(_REPORTS, {"names": models}):
-        reports.setdefault(row.model, []).append((row.slots_ready, row.report_time))
+    for row in await session.execute(_STANDING, {"names": models}):
+        ready[row.model] = row.last_ready_time
+        if row.report_time is not None:
+            reports.setdefault(row.model, []).append((row.slots_ready, row.report_time))
     return {model: domain.capacity(now, ready.get(model), reports.get(model, [])) for model in models}
 
 
