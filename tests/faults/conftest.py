@@ -13,6 +13,7 @@ from deploy.local.suite import Suite
 from tests.support.addresses import an_address
 from tests.support.books import Books
 from tests.support.locks import Locks
+from tests.support.transitions import Recorder
 
 LEASE, BEAT, CLEANUP, SWEEP = 4, 1, 4, 2
 SETTINGS = {
@@ -35,10 +36,20 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     running.stop()
 
 
+@pytest.fixture(scope="session")
+def recorder(suite: Suite) -> Iterator[Recorder]:
+    """What the databases did, held against the model of the protocol; at the end it says which steps were seen."""
+    opened = Recorder(suite.database_urls)
+    asyncio.run(opened.install())
+    yield opened
+    print(opened.report())
+
+
 @pytest.fixture
-async def books(suite: Suite) -> AsyncIterator[Books]:
+async def books(suite: Suite, recorder: Recorder) -> AsyncIterator[Books]:
     """The databases."""
     opened = Books(suite)
+    opened.recorder = recorder
     yield opened
     await opened.close()
 
@@ -94,7 +105,8 @@ def attack(suite: Suite, request: pytest.FixtureRequest) -> Attack:
 async def balanced(books: Books, organization: str, seconds: float = 120) -> dict[str, asyncpg.Record]:
     """Wait until all of an organisation's videos are settled and nothing is held; answers its videos by id.
 
-    Then each video must be charged by the outcome table: once, or not at all.
+    Then each video must be charged by the outcome table, once or not at all, and each transaction on the way must be a
+    step of the model.
     """
     async with asyncio.timeout(seconds):
         while await _open(books, organization):
@@ -125,6 +137,7 @@ async def balanced(books: Books, organization: str, seconds: float = 120) -> dic
         if video["state"] == "SUCCEEDED":
             state = await books.value("generation", "SELECT state FROM files WHERE id = $1", video["output"])
             assert state == "READY"
+    await books.recorder.check(organization)
     return videos
 
 

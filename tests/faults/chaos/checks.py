@@ -20,6 +20,7 @@ from tests.faults.chaos.load import ENDED, Customer, Load, Order
 from tests.faults.chaos.stage import Stage
 from tests.faults.conftest import CHARGED, ORDER
 from tests.support.books import Books
+from tests.support.transitions import Unexplained
 
 QUIET_SECONDS = 90.0
 OPEN = {
@@ -86,6 +87,7 @@ class Checks:
             faults += await self._objects(books)
             for customer in load.customers:
                 faults += await self._wallet(books, customer)
+                faults += await self._transitions(customer)
             return faults, {id_: row for id_, row in videos.items() if id_ in mine}
         finally:
             await books.close()
@@ -131,6 +133,14 @@ class Checks:
         shown = (money(seen["available"]), money(seen["held"]), seen.get("open_videos", 0))
         due = (money({**seen["available"], **_amount(there)}), money({**seen["held"], **_amount(0)}), 0)
         return [] if shown == due else [f"{customer.organization} sees {shown}, and has {due}"]
+
+    async def _transitions(self, customer: Customer) -> list[str]:
+        """Every transaction that was committed is a step of the protocol's model, and all together one of its ways."""
+        try:
+            await self._stage.recorder.check(customer.organization)
+        except Unexplained as fault:
+            return [f"no way of the model: {fault}"]
+        return []
 
     def _labels(self, video: str, film: Path) -> list[str]:
         label = visible_label(self._rules.labels, self._rules.place.locale, ORDER["duration_seconds"])

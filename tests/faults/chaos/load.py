@@ -17,7 +17,7 @@ from tests.faults.conftest import ORDER
 from tests.support import films
 from tests.support.addresses import an_address
 
-CUSTOMERS = 3
+CUSTOMERS = 2
 CALL_SECONDS = 6.0
 LIFE_SECONDS = 90.0
 AGAIN_SECONDS = 0.25

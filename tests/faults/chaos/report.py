@@ -24,6 +24,7 @@ def summary(seed: int, rounds: list[Round]) -> dict[str, Any]:
         "outcomes": dict(outcomes),
         "attempts": {str(number): videos for number, videos in sorted(attempts.items())},
         "refused": dict(refused),
+        "steps": sorted({step for found in rounds for step in found.steps}),
         "violations": [{"round": found.command, "violation": text} for found in rounds for text in found.violations],
         "kinds": {kind: _times([found for found in rounds if found.kind == kind]) for kind in _kinds(rounds)},
         "all": _times(rounds),
@@ -45,6 +46,7 @@ def table(told: dict[str, Any]) -> str:
             f" {row['ready_p50_s']:>10.2f} {row['ready_p95_s']:>7.2f}"
         )
     lines += ["", f"seed {told['seed']}, {told['rounds']} rounds, {told['orders']} orders: {told['outcomes']}"]
+    lines += [f"steps of the protocol's model that were seen: {len(told['steps'])}"]
     lines += [f"videos by attempts: {told['attempts']}"]
     lines += [f"told meanwhile: {told['refused']}", f"violations: {len(told['violations'])}"]
     return "\n".join(lines)

@@ -34,6 +34,7 @@ class Round:
     outcomes: dict[str, int] = dataclasses.field(default_factory=dict)
     attempts: dict[int, int] = dataclasses.field(default_factory=dict)
     refused: dict[str, int] = dataclasses.field(default_factory=dict)
+    steps: list[str] = dataclasses.field(default_factory=list)
     violations: list[str] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
 
@@ -78,6 +79,7 @@ async def _play(stage: Stage, load: Load, found: Round) -> None:
     if kind in SECOND:
         await stage.dismiss()
     _tell(found, load, videos)
+    found.steps = sorted(stage.recorder.seen)
 
 
 async def _recover(stage: Stage, load: Load, found: Round) -> None:

@@ -19,6 +19,7 @@ from tests.support import poison
 from tests.support.books import Books
 from tests.support.disk import Disk
 from tests.support.proxy import Proxy
+from tests.support.transitions import Recorder
 from tests.support.triton import Server
 
 DISK_MEBIBYTES = 128
@@ -31,7 +32,8 @@ HELD = "SELECT worker FROM jobs WHERE kind LIKE 'generate%' AND state = 'RUNNING
 class Stage:
     """One suite and what the faults need of it. Start and stop it in the main thread.
 
-    `processes` are all that can be harmed, by name, PostgreSQL apart.
+    `processes` are all that can be harmed, by name, PostgreSQL apart; `recorder` has logged every transition since the
+    start.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -56,6 +58,8 @@ class Stage:
         await self.proxy.up()
         self._launch_triton("triton")
         self.suite.start()
+        self.recorder = Recorder(self.suite.database_urls)
+        await self.recorder.install()
         self.processes |= {name: self.suite.process(name) for name in self.suite.launched}
         await self.until_ready(READY_SECONDS)
         self._tending = asyncio.create_task(self._tend())
