@@ -67,8 +67,10 @@ def find(model: str) -> Weights:
     home = os.environ.get(SETTING, "")
     if not home:
         raise ModelUnfit(f"{SETTING} is not set: it names the folder with the weights.")
-    own = Path(home) / model
-    found = read(own if own.is_dir() else Path(home))
+    whole, own = Path(home), Path(home) / model
+    if whole.is_dir() and not own.is_dir() and not (whole / INDEX).exists():
+        raise ModelUnfit(f"There is neither a folder {own} nor a file {whole / INDEX}.")
+    found = read(own if own.is_dir() else whole)
     if found.family.offered_as != model:
         told = f"{found.folder} holds {found.family.title}: offer it as {found.family.offered_as} by FILMGATE_MODELS"
         raise ModelUnfit(f"{told}, not as {model}.")

@@ -141,6 +141,8 @@ def test_weights_are_found_by_the_models_name(tmp_path, monkeypatch):
     for place in (folder, folder.parent):
         monkeypatch.setenv(weights.SETTING, str(place))
         assert weights.find("wan").folder == folder
+    with pytest.raises(ModelUnfit, match=r"There is neither a folder .*wan-image nor a file .*model_index.json\."):
+        weights.find("wan-image")
     folder.rename(tmp_path / "home" / "wan-image")
     with pytest.raises(ModelUnfit, match=r"offer it as wan by FILMGATE_MODELS, not as wan-image\."):
         weights.find("wan-image")
