@@ -142,11 +142,14 @@ packages-telemetry:
 packages-bench:
 	@$(PYTHON) -m deploy.local.packages bench
 
+# xds-protos brings old copies of opentelemetry-proto's modules to the same places: whoever comes last wins.
 $(VENV)/.ok: requirements.lock | packages
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
 	$(PY) -m pip install -q --require-hashes -r $(VENV)/uv.lock
 	$(UV) sync -q --python $(PY) --require-hashes requirements.lock
+	sed -n '/^opentelemetry-proto==/,/[^\\]$$/p' requirements.lock > $(VENV)/last.lock
+	$(UV) install -q --python $(PY) --reinstall --no-deps --require-hashes -r $(VENV)/last.lock
 	touch $@
 
 $(TRITON_VENV)/.ok: $(TRITON_LOCK) $(VENV)/.ok | packages
