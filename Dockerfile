@@ -24,9 +24,14 @@ COPY pyproject.toml requirements.lock ./
 RUN python3 -m venv /opt/uv \
     && sed -n '/^uv==/,/[^\\]$/p' requirements.lock > /opt/uv/uv.lock \
     && /opt/uv/bin/pip install -q --no-cache-dir --disable-pip-version-check --require-hashes -r /opt/uv/uv.lock
+# xds-protos brings old copies of opentelemetry-proto's modules, so that one comes last, as in the Makefile.
+# hadolint ignore=SC2016
 RUN python3 -m venv --without-pip /opt/filmgate \
     && /opt/uv/bin/uv pip install -q --python /opt/filmgate/bin/python --compile-bytecode --require-hashes \
-       --constraint requirements.lock -r pyproject.toml
+       --constraint requirements.lock -r pyproject.toml \
+    && sed -n '/^opentelemetry-proto==/,/[^\\]$/p' requirements.lock > /opt/uv/last.lock \
+    && /opt/uv/bin/uv pip install -q --python /opt/filmgate/bin/python --compile-bytecode --require-hashes \
+       --reinstall --no-deps -r /opt/uv/last.lock
 RUN python3 -m venv --without-pip /opt/protos \
     && /opt/uv/bin/uv pip install -q --python /opt/protos/bin/python --require-hashes \
        --constraint requirements.lock -r pyproject.toml --extra protos
