@@ -13,11 +13,12 @@ OTLP = "otlp"
 FORGED = ("traceparent", "tracestate", "baggage", "x-client-trace-id", "x-envoy-force-trace")
 """What a stranger may not say: a trace of his would join his ids to ours, and its flag would have us record at will."""
 _SAID = {
-    "http.url": "%FILTER_STATE(filmgate.request:PLAIN)%",
+    "request": "%FILTER_STATE(filmgate.request:PLAIN)%",
     "request_id": "%STREAM_ID%",
     "route": "%ROUTE_NAME%",
 }
-_UNSAID = ("peer.address", "user_agent", "downstream_cluster", "grpc.authority", "grpc.message")
+# By a literal: a tag whose value is empty would leave Envoy's own.
+_UNSAID = ("http.url", "peer.address", "user_agent", "downstream_cluster", "grpc.authority", "grpc.message")
 
 
 def tracing(endpoint: str, ratio: float) -> dict[str, Any] | None:

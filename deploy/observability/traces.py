@@ -46,7 +46,7 @@ class Traces:
 
     def __init__(self, most: int = MOST_TRACES) -> None:
         self._most = most
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._spans: collections.OrderedDict[str, list[Span]] = collections.OrderedDict()
 
     def take(self, request: trace_service_pb2.ExportTraceServiceRequest) -> None:
@@ -58,11 +58,18 @@ class Traces:
                     kept.append(span)
                 if len(self._spans) > self._most:
                     self._spans.popitem(last=False)
+            self._lock.notify_all()
 
     def ids(self) -> list[str]:
         """The ids of the traces that are kept, the newest first."""
         with self._lock:
             return list(reversed(self._spans))
+
+    def wait(self, trace: str, least: int, seconds: float) -> list[Span]:
+        """The spans of a trace, once there are so many, or after so many seconds."""
+        with self._lock:
+            self._lock.wait_for(lambda: len(self._spans.get(trace, ())) >= least, seconds)
+        return self.spans(trace)
 
     def spans(self, trace: str) -> list[Span]:
         """The spans of a trace in the order in which they began; [] for one that is not known."""
