@@ -16,6 +16,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 export PIP_ROOT_USER_ACTION ?= ignore
 
+PEERS       := litellm bentoml ray
 TRITON_LOCK := services/generation/triton/requirements.lock
 WAN         := services/generation/triton/wan
 TOOLS_LOCK  := deploy/k8s/requirements.lock
@@ -23,7 +24,7 @@ PROTOS      := $(shell find protos -name '*.proto' 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-wan protos lock packages packages-tests packages-bench packages-telemetry bench docs demo up down status logs clean k8s \
+.PHONY: help setup setup-wan protos lock packages packages-tests packages-bench packages-telemetry bench bench-peers docs demo up down status logs clean k8s \
         test test-unit test-integration test-e2e test-faults chaos protocol test-wan lint fmt bare promises
 
 ##@ Start here
@@ -126,6 +127,9 @@ bench: packages-bench setup protos ## Measure the suite on this machine [ROUNDS=
 bare: ## Run a target in a bare Debian; needs root [DEBIAN=trixie TARGET=demo AS=guest]
 	@AS=$(AS) deploy/debian.sh $(or $(DEBIAN),trixie) $(or $(TARGET),demo)
 
+bench-peers: packages-bench setup protos $(PEERS:%=.venv-peer-%/.ok) ## The same of LiteLLM, BentoML and Ray Serve [ROUNDS=3]
+	@$(PY) -m bench.peers --rounds $(or $(ROUNDS),3)
+
 promises: $(VENV)/.ok ## Print which promises have a passing test
 	@$(PY) -m tests.support.promises
 
@@ -169,6 +173,11 @@ $(WAN_VENV)/.ok: $(TRITON_LOCK) $(WAN)/requirements.lock deploy/local/torch.py $
 $(TOOLS_VENV)/.ok: $(TOOLS_LOCK) $(VENV)/.ok | packages
 	test -x $(TOOLS_VENV)/bin/python || $(PYTHON) -m venv --without-pip $(TOOLS_VENV)
 	$(UV) sync -q --python $(TOOLS_VENV)/bin/python --require-hashes $(TOOLS_LOCK)
+	touch $@
+
+.venv-peer-%/.ok: bench/peers/%.lock $(VENV)/.ok | packages
+	test -x $(@D)/bin/python || $(PYTHON) -m venv --without-pip $(@D)
+	$(UV) sync -q --python $(@D)/bin/python --require-hashes $<
 	touch $@
 
 gen/.stamp: $(PROTOS) $(wildcard deploy/envoy/*.py deploy/envoy/*.yaml) deploy/protos.py \

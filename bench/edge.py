@@ -31,24 +31,25 @@ class Case:
 
 async def measure(stage: Stage, rounds: int, seconds: float, say: Say) -> dict[str, float]:
     """Measure the three cases in turn, so many rounds; answers medians."""
-    cases = await _cases(stage)
-    for case in cases:  # statements and caches are warm in every round
+    every = await cases(stage)
+    for case in every:  # statements and caches are warm in every round
         await run(case.url, case.requests, stage.folder, connections=CONNECTIONS, seconds=1)
     found = []
     for number in range(rounds):
         figures: dict[str, float] = {}
-        for case in cases:
-            figures |= await _loaded(stage, case, seconds)
-        for case in cases:
+        for case in every:
+            figures |= await loaded(stage, case, seconds)
+        for case in every:
             seen = await run(case.url, case.requests, stage.folder, connections=1, seconds=seconds / 2)
             figures |= {f"{case.name}_p50_ms": seen.p50_ms, f"{case.name}_p99_ms": seen.p99_ms}
         found.append(figures)
-        rates = ", ".join(f"{case.name} {figures[f'{case.name}_rps']:,.0f}/s" for case in cases)
+        rates = ", ".join(f"{case.name} {figures[f'{case.name}_rps']:,.0f}/s" for case in every)
         say(f"  round {number + 1}: {rates}")
     return medians(found) | {"check_p99_ms": await _check(stage)}
 
 
-async def _cases(stage: Stage) -> list[Case]:
+async def cases(stage: Stage) -> list[Case]:
+    """Answer the three cases, with a queued video of each customer to be polled."""
     body = json.dumps(ORDER)
     polls = []
     for client in stage.customers:
@@ -62,7 +63,8 @@ async def _cases(stage: Stage) -> list[Case]:
     ]
 
 
-async def _loaded(stage: Stage, case: Case, seconds: float) -> dict[str, float]:
+async def loaded(stage: Stage, case: Case, seconds: float) -> dict[str, float]:
+    """Run one case with 16 connections; answers its rate, its latencies and its CPU per request."""
     name, before = case.name, stage.cpu(*case.floor)
     seen = await run(case.url, case.requests, stage.folder, connections=CONNECTIONS, seconds=seconds)
     spent = machine.since(before, stage.cpu(*case.floor))
