@@ -1,9 +1,12 @@
-"""`make protocol`: explores with more faults than the tests do, and says how much that was."""
+"""`make protocol`: explores with more faults than the tests do, says how much that was, and what each mutation breaks.
+
+`make protocol SCOPES=mutations` says only the last.
+"""
 
 import sys
 import time
 
-from tests.protocol import explorer, invariants
+from tests.protocol import explorer, invariants, mutations
 from tests.protocol.model import RIGHT
 from tests.protocol.scopes import LARGE, SMALL
 
@@ -30,8 +33,19 @@ def main(names: list[str]) -> int:
     return 0
 
 
+def tell_mutations() -> int:
+    """Print what the explorer finds wrong with each mutation, and the shortest way to it; answers the exit status."""
+    for name, rule in mutations.MUTATIONS.items():
+        found = mutations.harm(mutations.without(rule))
+        if found is None:
+            print(f"{name}: nothing was found")
+            return 1
+        print(f"{name}: {found.what}\n    {'; '.join(found.steps)}", flush=True)
+    return 0
+
+
 if __name__ == "__main__":
     wanted = sys.argv[1:]
-    if unknown := set(wanted) - {scope.name for scope in SMALL}:
+    if unknown := set(wanted) - {"mutations"} - {scope.name for scope in SMALL}:
         sys.exit(f"no such scope: {', '.join(sorted(unknown))}")
-    sys.exit(main(wanted))
+    sys.exit((wanted != ["mutations"] and main(wanted)) or tell_mutations())

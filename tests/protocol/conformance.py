@@ -27,6 +27,8 @@ class Seen(NamedTuple):
     generate: str = ""
     settle: str = ""
     start_deadline: str = ""
+    attempt: int = 0
+    excused: int = 0
     files: tuple[str, ...] = ()
     hold: str = ""
     barred: bool = False
@@ -55,6 +57,8 @@ def seen_of(video: Video, *, counts_request: bool) -> Seen:
         bool(video.deleted),
         CLAIMS[video.claim] if counts_request else "",
         *(JOB_STATES[JOBS[job.state]] for job in jobs),
+        video.generate.attempt,
+        video.generate.excused,
         tuple(sorted(FILES[file.row] for file in video.files if file.row)),
         HOLDS[video.hold],
         bool(video.barred),

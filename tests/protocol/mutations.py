@@ -1,5 +1,8 @@
 """The protocol with one safeguard less each: the explorer must find out what is wrong with it."""
 
+from collections.abc import Sequence
+
+from tests.protocol import explorer, invariants
 from tests.protocol.rules import Rules, Scope
 
 MUTATIONS = {
@@ -57,6 +60,16 @@ QUICK = (
     Scope("make", faults=2, admits=False, begins_queued=True),
 )
 """Where a mutation is looked for, one after the other: small ones first."""
+
+
+def harm(rules: Rules, scopes: Sequence[Scope] = QUICK) -> explorer.Violation | None:
+    """Answer what is wrong under these rules, with the shortest way to it; None: nothing within these scopes."""
+    for scope in scopes:
+        try:
+            explorer.explore(rules, scope, invariants.always, invariants.at_the_end)
+        except explorer.Violation as found:
+            return found
+    return None
 
 
 def without(*rules: str) -> Rules:

@@ -1,7 +1,6 @@
 """Every interleaving of the protocol of section 5, with a crash, a freeze or a lost answer at each step."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import pytest
 import yaml
@@ -21,16 +20,6 @@ def explore(rules: Rules, scope: Scope) -> explorer.Explored:
     return explorer.explore(rules, scope, invariants.always, invariants.at_the_end)
 
 
-def harm(rules: Rules, scopes: Sequence[Scope] = mutations.QUICK) -> explorer.Violation | None:
-    """The shortest way to what is wrong under these rules."""
-    for scope in scopes:
-        try:
-            explore(rules, scope)
-        except explorer.Violation as found:
-            return found
-    return None
-
-
 @pytest.mark.parametrize("scope", SMALL, ids=lambda scope: scope.name)
 def test_nothing_goes_wrong_in_any_order(scope):
     found = explore(RIGHT, scope)
@@ -40,7 +29,7 @@ def test_nothing_goes_wrong_in_any_order(scope):
 
 @pytest.mark.parametrize("name", mutations.MUTATIONS)
 def test_each_mutation_is_found_out(name):
-    found = harm(mutations.without(mutations.MUTATIONS[name]))
+    found = mutations.harm(mutations.without(mutations.MUTATIONS[name]))
     assert found is not None
     print(f"{name}: {found.what}, after {len(found.steps)} steps: {'; '.join(found.steps)}")
 
@@ -48,8 +37,8 @@ def test_each_mutation_is_found_out(name):
 @pytest.mark.parametrize("name", mutations.NETS)
 def test_a_second_rule_catches_what_the_first_lets_through(name):
     first, second = mutations.NETS[name]
-    assert harm(mutations.without(first), mutations.QUICK[:2]) is None
-    assert harm(mutations.without(first, second), mutations.QUICK[:2]) is not None
+    assert mutations.harm(mutations.without(first), mutations.QUICK[:2]) is None
+    assert mutations.harm(mutations.without(first, second), mutations.QUICK[:2]) is not None
 
 
 def test_each_rule_of_the_protocol_is_broken_by_a_mutation():
@@ -64,7 +53,7 @@ def test_the_same_outcomes_are_charged_as_in_the_price_book():
 
 
 def test_a_trace_is_a_shortest_one():
-    found = harm(mutations.without("row_goes_before_release"))
+    found = mutations.harm(mutations.without("row_goes_before_release"))
     assert found.steps == [
         "Tx 1 Admission.begin",
         "Authorize Ledger.hold",

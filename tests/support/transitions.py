@@ -24,7 +24,7 @@ from tests.protocol.conformance import Follower, Seen, nothing_seen
 TABLES = {
     "generation": {
         "videos": ("id", "organization", "state", "outcome", "settlement", "output", "request_id", "delete_time"),
-        "jobs": ("id", "key", "state"),
+        "jobs": ("id", "key", "state", "attempt", "excused"),
         "files": ("id", "video", "state", "delete_time"),
         "requests": ("scope", "request_id", "answer"),
     },
@@ -147,7 +147,7 @@ def _by_video(rows: Sequence[Any], videos: Sequence[str]) -> dict[str, list[list
     for row in rows:
         change = Change(row["place"], *(json.loads(row[side]) if row[side] else None for side in ("old", "new")))
         # A request's row names no video: it belongs to the only one that its transaction changed.
-        owners = {row["video"]} if row["video"] else touched.get(row["tx"], set())
+        owners = {row["video"]} if row["place"] != "requests" else touched.get(row["tx"], set())
         if len(owners) == 1 and owners <= found.keys():
             found[owners.pop()].setdefault(row["tx"], []).append(change)
     return {video: list(changes.values()) for video, changes in found.items()}
@@ -192,7 +192,8 @@ def _seen(rows: Mapping[tuple[str, str], Mapping[str, Any] | None], counts_reque
     return seen._replace(files=tuple(sorted(files)))
 
 
-def _job(row: Mapping[str, Any]) -> dict[str, str]:
+def _job(row: Mapping[str, Any]) -> dict[str, Any]:
     kind = {"admit_cleanup": "cleanup"}.get(name := row["key"].partition(":")[0], name)
     state = {"WAITING": "OPEN", "QUEUED": "OPEN", "RUNNING": "LEASED"}.get(row["state"], row["state"])
-    return {kind: state}
+    counts = {"attempt": row["attempt"], "excused": row["excused"]} if kind == "generate" else {}
+    return {kind: state, **counts}
