@@ -1,5 +1,6 @@
 """Spans: of the trace that came, with what really happened, and with nothing of what was said."""
 
+import asyncio
 import json
 import logging
 import re
@@ -98,6 +99,28 @@ async def test_a_defect_is_a_failed_span_without_its_words(spans: Spans) -> None
     (span,) = found = spans()
     assert (attributes(span)["code"], span.status.status_code) == ("INTERNAL", StatusCode.ERROR)
     assert SECRETS[0] not in words(found)
+
+
+async def test_a_stream_that_is_cancelled_ends_its_span(spans: Spans, caplog: pytest.LogCaptureFixture) -> None:
+    ended = asyncio.Event()
+
+    async def endless(_: Any) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with rpc.serve("toy", [toy.room(endless)]) as served:
+        metadata = (*rpc.as_caller("toy"), ("traceparent", COMES))
+        running = served.stub(toy.pb2_grpc.ToysStub).Watch(toy.pb2.MakeRequest(text="hello"), metadata=metadata)
+        reading = asyncio.ensure_future(running.read())
+        await asyncio.wait([reading], timeout=0.2)
+        running.cancel()
+        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.gather(reading, return_exceptions=True)
+    (span,) = spans()
+    assert (attributes(span)["code"], span.status.status_code) == ("CANCELLED", StatusCode.UNSET)
+    assert "detach" not in caplog.text
 
 
 @pytest.mark.parametrize("comes", ["", f"00-{TRACE}-{PARENT}-00", "nonsense"])
