@@ -59,6 +59,9 @@ RULES = {
         SELECT id FROM videos WHERE start_time IS NULL AND outcome IN ('SUCCEEDED', 'CANCELLED_RUNNING')""",
 }
 """Of generation's database."""
+FOLLOWED = """
+    SELECT videos.id FROM videos JOIN jobs ON jobs.key = 'generate:' || videos.id
+    WHERE videos.organization = $1 AND jobs.attempt <= 2 AND jobs.excused = 0"""
 
 
 class Checks:
@@ -87,7 +90,7 @@ class Checks:
             faults += await self._objects(books)
             for customer in load.customers:
                 faults += await self._wallet(books, customer)
-                faults += await self._transitions(customer)
+                faults += await self._transitions(books, customer)
             return faults, {id_: row for id_, row in videos.items() if id_ in mine}
         finally:
             await books.close()
@@ -134,10 +137,16 @@ class Checks:
         due = (money({**seen["available"], **_amount(there)}), money({**seen["held"], **_amount(0)}), 0)
         return [] if shown == due else [f"{customer.organization} sees {shown}, and has {due}"]
 
-    async def _transitions(self, customer: Customer) -> list[str]:
-        """Every transaction that was committed is a step of the protocol's model, and all together one of its ways."""
+    async def _transitions(self, books: Books, customer: Customer) -> list[str]:
+        """Every transaction that was committed is a step of the protocol's model, and all together one of its ways.
+
+        Each video once, and those that were begun more than twice, or excused, not at all: with each attempt more that
+        may still be frozen somewhere the ways multiply, and three cost half a minute.
+        """
+        ids = {row[0] for row in await books.rows("generation", FOLLOWED, customer.organization)} - self._stage.followed
+        self._stage.followed |= ids
         try:
-            await self._stage.recorder.check(customer.organization)
+            await self._stage.recorder.check(customer.organization, ids)
         except Unexplained as fault:
             return [f"no way of the model: {fault}"]
         return []

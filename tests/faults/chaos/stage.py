@@ -33,7 +33,7 @@ class Stage:
     """One suite and what the faults need of it. Start and stop it in the main thread.
 
     `processes` are all that can be harmed, by name, PostgreSQL apart; `recorder` has logged every transition since the
-    start.
+    start, and `followed` are the videos that were held against the model.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,6 +50,7 @@ class Stage:
         names = [name for name in NAMES if name != "triton"]
         self.suite = Suite(self.home, ports=chosen, settings=settings, names=names, say=self.say)
         self.processes: dict[str, Process] = {}
+        self.followed: set[str] = set()
         self._more = more
         self._tending: asyncio.Task[None] | None = None
 
