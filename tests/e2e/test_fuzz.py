@@ -5,10 +5,12 @@ Whatever is sent, the answer is one that the document has.
 
 import json
 import sys
+from collections.abc import Callable
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
+from schemathesis import Case
 from schemathesis.config import (
     CoveragePhaseConfig,
     GenerationConfig,
@@ -28,7 +30,10 @@ OTHER_VERBS = {"PUT", "OPTIONS", "TRACE"}
 PHASES = PhasesConfig(coverage=CoveragePhaseConfig(unexpected_methods=OTHER_VERBS))
 PROJECT = ProjectConfig(generation=GENERATION, phases=PHASES)
 CONFIG = SchemathesisConfig(seed=SEED, projects=ProjectsConfig(default=PROJECT))
-SCHEMA = schemathesis.openapi.from_dict(json.loads(DOCUMENT.read_text()), config=CONFIG)
+DOCUMENTED = json.loads(DOCUMENT.read_text())
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENTED, config=CONFIG)
+LEAST = 250
+"""Requests that each process of the tests must have sent; both together send about 3,000."""
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +41,27 @@ def crowd(suite):
     """The same customers for all operations; says at the end how much was sent."""
     gathered = Crowd(suite, SEED)
     yield gathered
+    assert gathered.sent > LEAST
     sys.stderr.write(f"\nfuzz: {gathered.sent} requests with seed {SEED}\n")
 
 
-@SCHEMA.parametrize()
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
-def test_every_answer_is_one_that_the_document_has(case, crowd):
-    crowd.ask(case)
+def _test_of(label: str) -> Callable[..., None]:
+    """The test of one operation. As one test with a parameter all would share an id, and xdist would run but one."""
+
+    @pytest.mark.timeout(600)
+    @SCHEMA.include(name=label).parametrize()
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def every_answer_is_one_that_the_document_has(case: Case, crowd: Crowd) -> None:
+        crowd.ask(case)
+
+    return every_answer_is_one_that_the_document_has
+
+
+for _path, _item in DOCUMENTED["paths"].items():
+    for _verb, _operation in _item.items():
+        globals()[f"test_every_answer_of_{_operation['operationId']}"] = _test_of(f"{_verb.upper()} {_path}")

@@ -42,7 +42,7 @@ def check(method: str, raw: bytes) -> None:
     """Raise BODY_INVALID or UNKNOWN_FIELD unless `raw` is JSON of the method's request, or empty.
 
     What is no JSON object at all, has a name twice or is nested beyond 32 is invalid. Types of values are left to the
-    transcoder, but for objects, inside of which a name could hide.
+    transcoder, but for objects, inside of which a name could hide, and for null in a list, which it drops silently.
     """
     if not raw:
         return
@@ -146,7 +146,7 @@ def _walk_value(value: Any, field: FieldDescriptor, path: str) -> None:
         where = f"{path}[{index}]" if field.is_repeated else path
         if isinstance(item, dict) and inner is not None and inner.full_name not in _SCALARS:
             _walk(item, inner, where, frozenset())
-        elif isinstance(item, dict | list):
+        elif isinstance(item, dict | list) or (item is None and isinstance(value, list)):
             raise errors.BODY_INVALID(fault=f"{where} is of another type")
 
 

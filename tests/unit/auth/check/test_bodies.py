@@ -134,3 +134,9 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_json_passes_or_is_refused(value):
     assert found(CREATE, value)[0] in ("", "BODY_INVALID", "UNKNOWN_FIELD")
+
+
+def test_null_in_a_list_is_refused_since_the_transcoder_would_drop_it():
+    create_key = "filmgate.auth.v1.Keys.CreateKey"
+    assert found(create_key, {"scopes": ["video.read", None]})[0] == "BODY_INVALID"
+    assert found(create_key, {"scopes": None}) == ("", "")
