@@ -109,8 +109,10 @@ class Process:
         self.wait(5)
 
     def stop(self) -> None:
-        """SIGSTOP to its whole group, as a fault: it is alive and does nothing."""
+        """SIGSTOP to its whole group, as a fault: it is alive and does nothing any more when this answers."""
         self._signal_group(signal.SIGSTOP)
+        if self._popen is not None and self.alive:
+            os.waitid(os.P_PID, self._popen.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def cont(self) -> None:
         """SIGCONT to its whole group: it wakes and finds that time has passed."""

@@ -288,6 +288,11 @@ async def test_the_idempotency_key_becomes_the_request_id(served: rpc.Served) ->
         assert found[0].metadata["field"] == "request_id"
 
 
+def _calls(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "filmgate"]
+    return [line for line in lines if line["event"] == "call"]
+
+
 async def test_one_log_line_per_call_without_anything_personal(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("filmgate").setLevel(logging.INFO)
     async with rpc.serve("toy", [toy.room()]) as served:
@@ -295,12 +300,13 @@ async def test_one_log_line_per_call_without_anything_personal(caplog: pytest.Lo
             await call(served, "Make", good(text="my prompt"))
             async with rpc.refused():
                 await call(served, "Make", toy.pb2.MakeRequest(text="my prompt too long"))
-    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "filmgate"]
-    calls = [line for line in lines if line["event"] == "call"]
+            async with asyncio.timeout(10):
+                while len(calls := _calls(caplog)) < 2:  # the line comes after the answer
+                    await asyncio.sleep(0.01)
     assert [(line["code"], line["reason"]) for line in calls] == [("OK", ""), ("INVALID_ARGUMENT", "FIELD_INVALID")]
     assert calls[0]["method"] == "/filmgate.toy.v1.Toys/Make"
     assert len(calls[0]["trace_id"]) == 32
-    text = json.dumps(lines)
+    text = json.dumps([record.getMessage() for record in caplog.records if record.name == "filmgate"])
     assert "prompt" not in text
     assert rpc.ACCOUNT not in text
 
