@@ -135,7 +135,9 @@ class Maker:
                 raise await self._judged(run, video.model, fault) from fault
         job.leave_slot()  # the model is free for the next video
         await meter.write(LABELLING_PERCENT, "LABELLING")
-        return published, await film.label(raw, published, wanted, self.provider_code, inspection)
+        made = await film.label(raw, published, wanted, self.provider_code, inspection)
+        await meter.write(PUBLISHING_PERCENT, "PUBLISHING")
+        return published, made
 
     async def _run(self, video: VideoRow, wanted: ModelJob, target: Path, meter: Meter) -> Inspection:
         """Have the model write its film to `target`; answers what looks at it meanwhile."""
@@ -190,8 +192,6 @@ class Maker:
         """
         async with self.database.transaction() as session:
             staged = await files.stage_output(session, video, self.clock.now())
-            if not await videos.progress(session, video.id, PUBLISHING_PERCENT, "PUBLISHING", job.attempt):
-                raise Ended
         try:
             await unless(job.cancelled, self._upload(staged.object, path))
             kept = self.clock.now() + files_domain.kept(self.profile.retention.output_days)
