@@ -15,7 +15,7 @@ from bench.stage import PROFILE, Stage
 from deploy.local.postgres import binary
 from filmgate.billing.v1 import prices_pb2, wallets_pb2, wallets_pb2_grpc
 from services.billing.config import BillingSettings
-from services.billing.prices.shelf import Shelf
+from services.billing.prices.shelf import Shelf, contents
 from services.billing.wallets.api import Wallets
 from services.billing.wallets.ledger import Ledger
 from services.runtime import channels, ids, profile
@@ -107,7 +107,7 @@ def _order(organization: str) -> wallets_pb2.AuthorizeRequest:
         project=ids.new("prj"),
         account=ids.new("acc"),
         usage=prices_pb2.Usage(model="animatic", resolution="480p", duration_seconds=2),
-        price_version=1,
+        price_version=len(contents()),  # the newest, which is in force
     )
     request.expire_time.FromDatetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1))
     return request
