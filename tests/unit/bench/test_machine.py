@@ -34,7 +34,7 @@ def family() -> Iterator[subprocess.Popen[bytes]]:
 
 def test_a_tree_is_a_process_with_its_children(family):
     assert len(machine.trees({"family": family.pid})["family"]) == 2
-    assert machine.cpu_seconds({"family": family.pid})["family"] >= 0.4
+    assert machine.cpu_seconds({"family": family.pid})["family"] >= 0.35  # in ticks of 10 ms
     assert machine.pss_mib({"family": family.pid})["family"] > 2
 
 
