@@ -18,6 +18,8 @@ from services.runtime.errors import INTERNAL, PEER_UNAVAILABLE, Failure, RemoteF
 PRICES_FOR = datetime.timedelta(seconds=60)
 PRICES_AGAIN = datetime.timedelta(seconds=5)
 PRICES_WITHIN_SECONDS = 2.0
+QUOTE_FOR = datetime.timedelta(seconds=5)
+"""So old may a quote be; billing holds by a version for ten minutes after the next one came into force."""
 _MICROS, _NANOS = 1_000_000, 1000
 _REFUSALS = {
     kind.reason: kind
@@ -61,18 +63,32 @@ class Billing:
         self._prices = prices_pb2_grpc.PricesStub(channel)
         self._wallets = wallets_pb2_grpc.WalletsStub(channel)
         self._clock = clock or SystemClock()
+        self._quotes: dict[tuple[str, str, int], tuple[datetime.datetime, Quote]] = {}
         self._terms: Terms | None = None
         self._read_again = datetime.datetime.min.replace(tzinfo=datetime.UTC)
         self._reading: asyncio.Task[None] | None = None
 
     async def quote(self, model: str, resolution: str, duration_seconds: int) -> Quote:
-        """Answer the price in force. Raises MODEL_UNKNOWN for a model without one, PEER_UNAVAILABLE."""
-        usage = prices_pb2.Usage(model=model, resolution=resolution, duration_seconds=duration_seconds)
+        """Answer the price in force, at most QUOTE_FOR ago. Raises MODEL_UNKNOWN for a model without one, and
+        PEER_UNAVAILABLE.
+
+        Quotes are remembered by what the catalogue offers, so there are few.
+        """
+        usage, now = (model, resolution, duration_seconds), self._clock.now()
+        end, quote = self._quotes.get(usage, (now, None))
+        if quote is None or now >= end:
+            quote = await self._quote(
+                prices_pb2.Usage(model=model, resolution=resolution, duration_seconds=duration_seconds)
+            )
+            self._quotes[usage] = (now + QUOTE_FOR, quote)
+        return quote
+
+    async def _quote(self, usage: prices_pb2.Usage) -> Quote:
         try:
             answer = await self._prices.Quote(prices_pb2.QuoteRequest(usage=usage))
         except grpc.aio.AioRpcError as error:
             if of(error).reason == "PRICE_UNKNOWN":
-                raise errors.MODEL_UNKNOWN(model=model) from error
+                raise errors.MODEL_UNKNOWN(model=usage.model) from error
             raise PEER_UNAVAILABLE(service="billing") from error
         return Quote(micros(answer.price), answer.price.currency_code, answer.price_version)
 

@@ -30,6 +30,19 @@ async def test_a_quote_is_seconds_times_the_published_rate(till):
     assert (quote.micros, quote.currency, quote.price_version) == (100_000, "CNY", 1)
 
 
+async def test_a_quote_is_asked_for_anew_after_five_seconds(till, clock):
+    quote = await till.billing.quote("animatic", "480p", 2)
+    await till.stop()
+    clock.advance(4.999)
+    assert await till.billing.quote("animatic", "480p", 2) is quote
+    with pytest.raises(Failure):
+        await till.billing.quote("animatic", "480p", 3)
+    clock.advance(0.001)
+    with pytest.raises(Failure) as refused:
+        await till.billing.quote("animatic", "480p", 2)
+    assert refused.value.kind.reason == "PEER_UNAVAILABLE"
+
+
 async def test_a_model_without_a_price_is_not_on_offer(till):
     with pytest.raises(Failure) as refused:
         await till.billing.quote("sora", "480p", 2)
