@@ -47,6 +47,17 @@ def column(element: int, *args: Any, **options: Any) -> MappedColumn[Any]:
     return mapped_column(*args, info={"element": element}, **options)
 
 
+def partial_index(name: str, *columns: str, where: str = "") -> sa.Index:
+    """Declare an index of the rows without an end_time, and more narrowly of those that fulfil `where`.
+
+    Whoever reads by it asks for `end_time IS NULL` too; whoever looks for one row by its id or key asks for a state
+    instead. Else the planner, as long as its statistics know of few open rows, reads the whole index for each lookup.
+    """
+    return sa.Index(
+        name, *columns, postgresql_where=sa.text(f"{where} AND end_time IS NULL" if where else "end_time IS NULL")
+    )
+
+
 class Database:
     """One database by the URL of the service role (postgresql+asyncpg). Every wait in it has an end."""
 
@@ -297,6 +308,14 @@ def create(op: Any, *rows: type[Base]) -> None:
     """In a migration: make the tables of these rows as they are declared. For the runtime's own tables."""
     for row in rows:
         Base.metadata.tables[row.__tablename__].create(op.get_bind())
+
+
+def index_anew(op: Any, *names: str) -> None:
+    """In a migration: make indexes anew as they are declared now."""
+    for index in (index for table in Base.metadata.tables.values() for index in table.indexes):
+        if index.name in names:
+            index.drop(op.get_bind())
+            index.create(op.get_bind())
 
 
 def append_only(op: Any, table: str) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped
 from filmgate.privacy.v1.elements_pb2 import Element
 from services.runtime import caller, ids
 from services.runtime.clock import Clock, SystemClock
-from services.runtime.database import Base, Database, Quick, Session, Time, column, create
+from services.runtime.database import Base, Database, Quick, Session, Time, column, create, index_anew, partial_index
 
 EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
 CHANNEL = "filmgate_jobs"
@@ -58,10 +58,10 @@ class JobRow(Base):
     trace: Mapped[str] = column(Element.OPERATIONAL, sa.Text, nullable=False, server_default="")
     """The W3C traceparent of its cause."""
     __table_args__ = (
-        sa.Index("jobs_queue", "kind", "priority", "vft", "id", postgresql_where=sa.text("state = 'QUEUED'")),
-        sa.Index("jobs_due", "due_time", postgresql_where=sa.text("state IN ('WAITING', 'RUNNING')")),
+        partial_index("jobs_queue", "kind", "priority", "vft", "id", where="state = 'QUEUED'"),
+        partial_index("jobs_due", "due_time", where="state IN ('WAITING', 'RUNNING')"),
         sa.Index("jobs_ended", "end_time", postgresql_where=sa.text("end_time IS NOT NULL")),
-        sa.Index("jobs_open", "kind", "create_time", postgresql_where=sa.text("end_time IS NULL")),
+        partial_index("jobs_open", "kind", "create_time"),
         sa.Index("jobs_dead", "kind", postgresql_where=sa.text("state = 'DEAD'")),
     )
 
@@ -86,10 +86,7 @@ class ShareRow(Base):
 
 
 def create_tables(op: Any) -> None:
-    """In a service's first migration: make the tables `jobs`, `job_pools` and `job_shares`.
-
-    A later change of them is a function of its own here, which does nothing where the tables are new already.
-    """
+    """In a service's first migration: make `jobs`, `job_pools` and `job_shares`. Later changes are functions below."""
     create(op, JobRow, PoolRow, ShareRow)
 
 
@@ -97,6 +94,11 @@ def add_trace(op: Any) -> None:
     """In a migration that follows: the trace of a job's cause, and an index of those that were given up."""
     op.execute("ALTER TABLE jobs ADD COLUMN IF NOT EXISTS trace TEXT DEFAULT '' NOT NULL")
     op.execute("CREATE INDEX IF NOT EXISTS jobs_dead ON jobs (kind) WHERE state = 'DEAD'")
+
+
+def index_by_end(op: Any) -> None:
+    """In a migration that follows: the indexes of open jobs as `partial_index` makes them."""
+    index_anew(op, "jobs_queue", "jobs_due")
 
 
 class LeaseLost(Exception):
@@ -210,13 +212,9 @@ async def enqueue(
 def wake_after(session: Session) -> None:
     """Wake the runners of this process when the transaction has committed: it has written a job."""
     if isinstance(session, Quick):
-        session.after_commit.append(_wake_all)
+        session.after_commit.append(wake)
     else:
-        event.listen(session.sync_session, "after_commit", _wake_all, once=True)
-
-
-def _wake_all(_: Any = None) -> None:
-    wake()
+        event.listen(session.sync_session, "after_commit", wake, once=True)
 
 
 async def ring(session: AsyncSession) -> None:
@@ -224,7 +222,7 @@ async def ring(session: AsyncSession) -> None:
     await session.execute(sa.text(f"NOTIFY {CHANNEL}"))
 
 
-def wake() -> None:
+def wake(_: object = None) -> None:
     """Wake all runners of this process."""
     for waker in list(_wakers):
         waker.wake()
@@ -232,14 +230,14 @@ def wake() -> None:
 
 _PROMOTE = sa.text("""
 UPDATE jobs SET state = 'QUEUED' WHERE id IN (
-  SELECT id FROM jobs WHERE state IN ('WAITING', 'RUNNING') AND due_time <= :now AND kind = ANY(:kinds)
-  LIMIT 1000 FOR UPDATE SKIP LOCKED)
+  SELECT id FROM jobs WHERE state IN ('WAITING', 'RUNNING') AND end_time IS NULL AND due_time <= :now
+  AND kind = ANY(:kinds) LIMIT 1000 FOR UPDATE SKIP LOCKED)
 """)
 
 _CLAIM = sa.text("""
 WITH next AS (
   SELECT first.id FROM unnest(CAST(:kinds AS text[])) AS wanted (kind) CROSS JOIN LATERAL (
-    SELECT id, priority, vft FROM jobs WHERE jobs.kind = wanted.kind AND state = 'QUEUED'
+    SELECT id, priority, vft FROM jobs WHERE jobs.kind = wanted.kind AND state = 'QUEUED' AND end_time IS NULL
     ORDER BY priority, vft, id LIMIT 1 FOR UPDATE SKIP LOCKED) AS first
   ORDER BY first.priority, first.vft, first.id LIMIT 1
 ), taken AS (
@@ -345,7 +343,7 @@ def _fence(job: Job) -> list[Any]:
 _CANCEL = sa.text("""
 UPDATE jobs SET cancel = true, state = CASE state WHEN 'RUNNING' THEN state ELSE 'CANCELLED' END,
   end_time = CASE state WHEN 'RUNNING' THEN NULL ELSE now() END
-WHERE key = :key AND end_time IS NULL RETURNING state
+WHERE key = :key AND state IN ('WAITING', 'QUEUED', 'RUNNING') RETURNING state
 """).bindparams(sa.bindparam("key", type_=sa.Text))
 
 

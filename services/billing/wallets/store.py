@@ -325,7 +325,7 @@ async def transactions(session: AsyncSession, organization: str, page: Page) -> 
 
 async def open_holds(session: AsyncSession, page: Page) -> list[Any]:
     """Answer the open holds, oldest first, one more than the page holds."""
-    query = sa.select(Hold.__table__).where(_HOLDS.state == "HELD")
+    query = sa.select(Hold.__table__).where(_HOLDS.end_time.is_(None))
     if page.after is not None:
         query = query.where(sa.tuple_(_HOLDS.create_time, _HOLDS.id) > sa.tuple_(*map(sa.literal, page.after)))
     query = query.order_by(_HOLDS.create_time, _HOLDS.id).limit(page.size + 1)
@@ -334,8 +334,8 @@ async def open_holds(session: AsyncSession, page: Page) -> list[Any]:
 
 async def figures(session: AsyncSession, now: Moment) -> tuple[int, int, int]:
     """Answer how many holds are open, how many of them are past their time, and how many wallets are parked."""
-    holds = sa.select(sa.func.count(), sa.func.count().filter(_HOLDS.expire_time <= now)).where(_HOLDS.state == "HELD")
-    opened, overdue = (await session.execute(holds)).one()
+    counts = sa.select(sa.func.count(), sa.func.count().filter(_HOLDS.expire_time <= now))
+    opened, overdue = (await session.execute(counts.where(_HOLDS.end_time.is_(None)))).one()
     parked = await session.scalar(sa.select(sa.func.count()).where(Wallet.park_time.is_not(None)))
     return opened, overdue, parked or 0
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
 from filmgate.privacy.v1.elements_pb2 import Element
-from services.runtime.database import Base, Time, column
+from services.runtime.database import Base, Time, column, partial_index
 
 Moment = datetime.datetime
 
@@ -80,8 +80,8 @@ class Hold(Base):
     expire_time: Mapped[Moment | None] = column(Element.MONEY, Time)
     """When it should long have ended."""
     __table_args__ = (
-        sa.Index("holds_open", "organization", postgresql_where=sa.text("state = 'HELD'")),
-        sa.Index("holds_open_by_time", "create_time", "id", postgresql_where=sa.text("state = 'HELD'")),
+        partial_index("holds_open", "organization"),
+        partial_index("holds_open_by_time", "create_time", "id"),
     )
 
 

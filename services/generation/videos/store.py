@@ -324,9 +324,11 @@ ORDER BY job.kind, job.priority, job.vft, job.id
 """)
 _RUNNING = sa.text("""
 SELECT model, count(*) AS videos, sum(cost * (100 - progress_percent) / 100.0) AS cost_left
-FROM videos WHERE state = 'RUNNING' AND model = ANY(:models) GROUP BY model
+FROM videos WHERE state = 'RUNNING' AND end_time IS NULL AND model = ANY(:models) GROUP BY model
 """)
-_PLACES = sa.text("SELECT key, priority, vft, id FROM jobs WHERE key = ANY(:keys) AND end_time IS NULL")
+_PLACES = sa.text(
+    "SELECT key, priority, vft, id FROM jobs WHERE key = ANY(:keys) AND state IN ('WAITING', 'QUEUED', 'RUNNING')"
+)
 _NEXT = sa.text("""
 SELECT greatest(
   coalesce((SELECT clock FROM job_pools WHERE kind = :kind AND priority = 100), 0),

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped
 
 from filmgate.privacy.v1.elements_pb2 import Element
-from services.runtime.database import Base, Time, column
+from services.runtime.database import Base, Time, column, partial_index
 
 STATES = ("ADMITTING", "QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED")
 
@@ -76,9 +76,7 @@ class VideoRow(Base):
         sa.Index(
             "videos_external_id", "project", "external_id", unique=True, postgresql_where=sa.text("delete_time IS NULL")
         ),
-        sa.Index(
-            "videos_open", "organization", postgresql_where=sa.text("state IN ('ADMITTING', 'QUEUED', 'RUNNING')")
-        ),
+        partial_index("videos_open", "model"),
         sa.Index("videos_texts", "end_time", postgresql_where=sa.text("prompt IS NOT NULL")),
         sa.Index("videos_image", "image", postgresql_where=sa.text("image IS NOT NULL")),
     )

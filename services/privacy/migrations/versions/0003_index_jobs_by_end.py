@@ -1,0 +1,12 @@
+"""Index open jobs by their missing end, so that no lookup by id or key reads such an index."""
+
+from alembic import op
+
+from services.runtime import jobs
+
+revision = "privacy_0003"
+down_revision = "privacy_0002"
+
+
+def upgrade() -> None:
+    jobs.index_by_end(op)
