@@ -25,6 +25,8 @@ from services.runtime.database import Database
 
 WALLETS = 256
 SCALE = 10
+VERSION = len(contents())
+"""The newest price book, which is in force; reading it costs more than a hold."""
 Call = Callable[[Any], Awaitable[Any]]
 
 
@@ -113,7 +115,7 @@ def _order(organization: str) -> wallets_pb2.AuthorizeRequest:
         project=ids.new("prj"),
         account=ids.new("acc"),
         usage=prices_pb2.Usage(model="animatic", resolution="480p", duration_seconds=2),
-        price_version=len(contents()),  # the newest, which is in force
+        price_version=VERSION,
     )
     request.expire_time.FromDatetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1))
     return request
