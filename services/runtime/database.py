@@ -29,6 +29,7 @@ _LOCK_WAIT = "30s"
 _PASSING = ("55P03", "57014", "40001", "40P01")  # lock or statement timeout, lost race, deadlock
 _FAULTS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _WAIT_SECONDS = 5
+_PING = sa.text("SELECT 1")
 _SESSION = {
     "timezone": "UTC",
     "statement_timeout": "10000",
@@ -163,8 +164,8 @@ class Database:
 
     async def ping(self) -> None:
         """Ask the database for a sign of life; raises within 5 s when there is none."""
-        async with asyncio.timeout(5), self.transaction() as session:
-            await session.execute(sa.text("SELECT 1"))
+        async with asyncio.timeout(5), self.reading() as session:
+            await session.execute(_PING)
 
     async def require_revision(self, service: str) -> None:
         """Raise RuntimeError unless the database stands at the newest migration of this service's code."""

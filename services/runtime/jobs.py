@@ -204,22 +204,22 @@ async def enqueue(
         "run_at": run_at or EPOCH, "max_attempts": max_attempts, "trace": caller.traceparent(),
     }  # fmt: skip
     made = (await session.execute(_ENQUEUE, values)).first() is not None
-    if made:
+    if made and not run_at:
         wake_after(session)
     return made
 
 
 def wake_after(session: Session) -> None:
-    """Wake the runners of this process when the transaction has committed: it has written a job."""
+    """Wake the runners of this process when the transaction has committed: it has written a job that can run."""
     if isinstance(session, Quick):
         session.after_commit.append(wake)
     else:
         event.listen(session.sync_session, "after_commit", wake, once=True)
 
 
-async def ring(session: AsyncSession) -> None:
+async def ring(session: Session) -> None:
     """Tell all who listen on CHANNEL of this database that there are jobs; never in the transaction that made them."""
-    await session.execute(sa.text(f"NOTIFY {CHANNEL}"))
+    await session.execute(_RING)
 
 
 def wake(_: object = None) -> None:
@@ -228,6 +228,7 @@ def wake(_: object = None) -> None:
         waker.wake()
 
 
+_RING = sa.text(f"NOTIFY {CHANNEL}")
 _PROMOTE = sa.text("""
 UPDATE jobs SET state = 'QUEUED' WHERE id IN (
   SELECT id FROM jobs WHERE state IN ('WAITING', 'RUNNING') AND end_time IS NULL AND due_time <= :now
@@ -259,18 +260,19 @@ RETURNING jobs.id, jobs.cancel
 """)
 
 
-async def promote(session: AsyncSession, kinds: list[str], now: datetime.datetime) -> None:
+async def promote(session: Session, kinds: list[str], now: datetime.datetime) -> None:
     """Queue what waited until now, and what is leased to a worker that no longer beats."""
     await session.execute(_PROMOTE, {"kinds": kinds, "now": now})
 
 
-async def claim(session: AsyncSession, kinds: list[str], worker: str, clock: Clock, lease_seconds: float) -> Job | None:
-    """Take the next job of these kinds under a lease, None when there is none. Commit before working on it."""
+async def claim(session: Session, kinds: list[str], worker: str, clock: Clock, lease_seconds: float) -> Job | None:
+    """Take the next job of these kinds under a lease, None when there is none. Commit before working on it: in
+    `Database.reading` it is committed when this answers."""
     until = clock.now() + datetime.timedelta(seconds=lease_seconds)
     row = (await session.execute(_CLAIM, {"kinds": kinds, "worker": worker, "until": until})).first()
     if row is None:
         return None
-    values = dict(row._mapping)
+    values = row._asdict()
     cancel_asked = values.pop("cancel")
     job = Job(**values, clock=clock, lease_until=until)
     if cancel_asked:
@@ -278,7 +280,7 @@ async def claim(session: AsyncSession, kinds: list[str], worker: str, clock: Clo
     return job
 
 
-async def beat(session: AsyncSession, held: list[Job], now: datetime.datetime, lease_seconds: float) -> set[str]:
+async def beat(session: Session, held: list[Job], now: datetime.datetime, lease_seconds: float) -> set[str]:
     """Extend the leases of jobs; answers the ids that are still held, and tells those that were asked to stop."""
     until = now + datetime.timedelta(seconds=lease_seconds)
     values = {"ids": [job.id for job in held], "attempts": [job.attempt for job in held], "now": now, "until": until}

@@ -139,9 +139,9 @@ class Runner:
         kinds = list(self._handlers)
         if time.monotonic() - self._promoted >= pause:
             self._promoted = time.monotonic()
-            async with self.database.transaction() as session:
+            async with self.database.reading() as session:
                 await jobs.promote(session, kinds, self._clock.now())
-        async with self.database.transaction() as session:
+        async with self.database.reading() as session:
             return await jobs.claim(session, kinds, self._name, self._clock, self._lease)
 
     async def _hold(self, job: Job) -> None:
@@ -266,7 +266,7 @@ class Runner:
             return
         alive: set[str] | None = None
         try:
-            async with self.database.transaction() as session:
+            async with self.database.reading() as session:
                 alive = await jobs.beat(session, held, self._clock.now(), self._lease)
         except Exception as fault:  # noqa: BLE001  the next beat may reach the database
             log.fault("beat_failed", fault, worker=self._name)

@@ -28,7 +28,7 @@ class Bell:
             await self._waker.event.wait()
             self._waker.event.clear()
             with contextlib.suppress(errors.Failure):
-                async with self._database.transaction() as session:
+                async with self._database.reading() as session:
                     await jobs.ring(session)
             await asyncio.sleep(RING_SECONDS)
 
