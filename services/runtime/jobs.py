@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped
 from filmgate.privacy.v1.elements_pb2 import Element
 from services.runtime import caller, ids
 from services.runtime.clock import Clock, SystemClock
-from services.runtime.database import Base, Database, Quick, Session, Time, column, create, index_anew, partial_index
+from services.runtime.database import Base, Database, Quick, Session, Time, column, create, partial_index
 
 EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
 CHANNEL = "filmgate_jobs"
@@ -94,11 +94,6 @@ def add_trace(op: Any) -> None:
     """In a migration that follows: the trace of a job's cause, and an index of those that were given up."""
     op.execute("ALTER TABLE jobs ADD COLUMN IF NOT EXISTS trace TEXT DEFAULT '' NOT NULL")
     op.execute("CREATE INDEX IF NOT EXISTS jobs_dead ON jobs (kind) WHERE state = 'DEAD'")
-
-
-def index_by_end(op: Any) -> None:
-    """In a migration that follows: the indexes of open jobs as `partial_index` makes them."""
-    index_anew(op, "jobs_queue", "jobs_due")
 
 
 class LeaseLost(Exception):
@@ -322,24 +317,26 @@ async def bury(session: AsyncSession, job: Job) -> None:
     await _write(session, job, state="DEAD", end_time=job.clock.now())
 
 
-async def own(session: AsyncSession, job: Job) -> None:
+_FENCE = [JobRow.id == sa.bindparam("held"), JobRow.attempt == sa.bindparam("mine"), JobRow.state == "RUNNING"]
+_FENCE.append(JobRow.due_time > sa.bindparam("now", type_=Time))
+"""Every write of a worker goes through this: same attempt, still running, lease not over."""
+_OWN = sa.select(JobRow.id).where(*_FENCE).with_for_update()
+
+
+async def own(session: Session, job: Job) -> None:
     """Fence what a transaction writes without ending its job: the job stays ours until it commits. Raises LeaseLost."""
-    held = sa.select(JobRow.id).where(*_fence(job)).with_for_update()
-    if (await session.execute(held)).first() is None:
+    if (await session.execute(_OWN, _held(job))).first() is None:
         raise LeaseLost(job.id)
 
 
 async def _write(session: AsyncSession, job: Job, **values: Any) -> None:
-    statement = sa.update(JobRow).where(*_fence(job)).values(**values)
-    result = await session.execute(statement, execution_options={"synchronize_session": False})
-    if result.rowcount != 1:  # type: ignore[attr-defined]
+    statement = sa.update(Base.metadata.tables["jobs"]).where(*_FENCE).values(**values)
+    if (await session.execute(statement, _held(job))).rowcount != 1:  # type: ignore[attr-defined]
         raise LeaseLost(job.id)
 
 
-def _fence(job: Job) -> list[Any]:
-    """Every write of a worker goes through this: same attempt, still running, lease not over."""
-    mine = [JobRow.id == job.id, JobRow.attempt == job.attempt, JobRow.state == "RUNNING"]
-    return [*mine, JobRow.due_time > job.clock.now()]
+def _held(job: Job) -> dict[str, Any]:
+    return {"held": job.id, "mine": job.attempt, "now": job.clock.now()}
 
 
 _CANCEL = sa.text("""

@@ -12,7 +12,7 @@ from services.generation.files.tables import FileRow
 from services.generation.videos import domain
 from services.generation.videos.tables import VideoRow
 from services.runtime import jobs
-from services.runtime.database import Quick, Session
+from services.runtime.database import Base, Quick, Session, Time
 from services.runtime.errors import Failure
 from services.runtime.pages import Page
 
@@ -88,37 +88,57 @@ async def queue(
     return video
 
 
-async def start(session: AsyncSession, video_id: str, now: datetime.datetime, attempt: int) -> VideoRow | None:
-    """QUEUED becomes RUNNING under an attempt, or a later attempt takes a RUNNING one over. None: it is not to be run.
+_TABLE = Base.metadata.tables["videos"]
+_VIDEOS = _TABLE.c
+_START = (
+    sa.update(_TABLE)
+    .where(
+        _VIDEOS.id == sa.bindparam("video"),
+        _VIDEOS.attempt < sa.bindparam("mine"),
+        sa.or_(
+            _VIDEOS.state == "RUNNING",
+            sa.and_(_VIDEOS.state == "QUEUED", _VIDEOS.start_deadline > sa.bindparam("now", type_=Time)),
+        ),
+    )
+    .values(
+        state="RUNNING",
+        attempt=sa.bindparam("mine"),
+        stage="MODERATING",
+        start_time=sa.func.coalesce(_VIDEOS.start_time, sa.bindparam("now", type_=Time)),
+        sequence=_VIDEOS.sequence + 1,
+    )
+    .returning(*_VIDEOS)
+)
+
+
+async def start(session: Session, video_id: str, now: datetime.datetime, attempt: int) -> Any | None:
+    """QUEUED becomes RUNNING under an attempt, or a later attempt takes a RUNNING one over; answers the row. None: it
+    is not to be run.
 
     A QUEUED video past its start deadline is not run. `attempt` is the claimed job's.
     """
-    may = [
-        VideoRow.attempt < attempt,
-        sa.or_(VideoRow.state == "RUNNING", sa.and_(VideoRow.state == "QUEUED", VideoRow.start_deadline > now)),
-    ]
-    values = {
-        "state": "RUNNING",
-        "attempt": attempt,
-        "stage": "MODERATING",
-        "start_time": sa.func.coalesce(VideoRow.start_time, now),
-        "sequence": VideoRow.sequence + 1,
-    }
-    video = await _update(session, video_id, may, values)
+    video = (await session.execute(_START, {"video": video_id, "now": now, "mine": attempt})).first()
     if video is not None:
         await jobs.cancel(session, key(START_DEADLINE, video_id))
     return video
 
 
-async def progress(session: AsyncSession, video_id: str, percent: int, stage: str, attempt: int) -> bool:
+_PROGRESS = (
+    sa.update(_TABLE)
+    .where(_VIDEOS.id == sa.bindparam("video"), _VIDEOS.state == "RUNNING", _VIDEOS.attempt == sa.bindparam("mine"))
+    .values(
+        progress_percent=sa.func.greatest(_VIDEOS.progress_percent, sa.bindparam("percent", type_=sa.Integer)),
+        stage=sa.bindparam("shown"),
+        sequence=_VIDEOS.sequence + 1,
+    )
+    .returning(_VIDEOS.id)
+)
+
+
+async def progress(session: Session, video_id: str, percent: int, stage: str, attempt: int) -> bool:
     """Write progress (0 to 99; it never falls) and stage. False: this attempt no longer owns the video, stop."""
-    values = {
-        "progress_percent": sa.func.greatest(VideoRow.progress_percent, min(max(percent, 0), 99)),
-        "stage": stage,
-        "sequence": VideoRow.sequence + 1,
-    }
-    own = [VideoRow.state == "RUNNING", VideoRow.attempt == attempt]
-    return await _update(session, video_id, own, values) is not None
+    values = {"video": video_id, "percent": min(max(percent, 0), 99), "shown": stage, "mine": attempt}
+    return (await session.execute(_PROGRESS, values)).first() is not None
 
 
 async def is_running(session: AsyncSession, video_id: str, attempt: int) -> bool:

@@ -107,7 +107,7 @@ class Maker:
             await self._overdue(job)
         if not await triton.is_ready(self.server, waiting.model):
             raise Later(UNAVAILABLE_PAUSE_SECONDS)
-        async with self.database.transaction() as session:
+        async with self.database.quick() as session:
             started = await videos.start(session, waiting.id, self.clock.now(), job.attempt)
             if started is None:
                 raise Ended

@@ -46,7 +46,7 @@ class Meter:
         self._stage, self._written = stage, self._clock.now()
         self._stages.enter(stage)
         try:
-            async with self._database.transaction() as session:
+            async with self._database.reading() as session:
                 ours = await videos.progress(session, self._video, percent, stage, self._attempt)
         except Failure as fault:
             log.warning("progress_not_written", reason=fault.kind.reason)

@@ -3,7 +3,7 @@ wallet once in a transaction, however many of its rows were changed."""
 
 from alembic import op
 
-from services.runtime import jobs
+from services.runtime import database
 
 revision = "billing_0003"
 down_revision = "billing_0002"
@@ -64,7 +64,7 @@ END $$
 
 
 def upgrade() -> None:
-    jobs.index_by_end(op)
+    database.index_anew(op, "jobs_queue", "jobs_due")
     for name, columns in (("holds_open", ["organization"]), ("holds_open_by_time", ["create_time", "id"])):
         op.drop_index(name, "holds")
         op.create_index(name, "holds", columns, postgresql_where="end_time IS NULL")

@@ -2,11 +2,11 @@
 
 from alembic import op
 
-from services.runtime import jobs
+from services.runtime import database
 
 revision = "privacy_0003"
 down_revision = "privacy_0002"
 
 
 def upgrade() -> None:
-    jobs.index_by_end(op)
+    database.index_anew(op, "jobs_queue", "jobs_due")
