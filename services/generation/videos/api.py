@@ -101,6 +101,7 @@ class Videos(videos_pb2_grpc.VideosServicer):
                 row = await self._own(session, request.id)
                 raise errors.VIDEO_ENDED(state=row.state)
             found = await self._read(session, [ended])
+        self._queue.forget(ended.model)
         return (await self._written(found))[0]
 
     async def DeleteVideo(self, request: videos_pb2.DeleteVideoRequest, _: Any) -> empty_pb2.Empty:

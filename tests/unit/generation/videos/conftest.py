@@ -1,9 +1,12 @@
 import pytest
 
+from services.generation.videos import queue
 from tests.support import generation
 
 
 @pytest.fixture
-async def house(postgres, clock, tmp_path):
+async def house(postgres, clock, tmp_path, monkeypatch):
+    """Generation, without its short memory of a short queue: a test's next look may come sooner than that."""
+    monkeypatch.setattr(queue, "SHORT_SECONDS", 0.0)
     async with generation.house(postgres, clock, tmp_path) as opened:
         yield opened

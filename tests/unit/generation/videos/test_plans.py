@@ -14,7 +14,8 @@ INSERT INTO videos (id, organization, project, account, request_id, state, seque
   model, duration_seconds, resolution, aspect_ratio, seed, width, height, frame_rate, cost, create_time, start_deadline,
   profile_version, end_time, settlement)
 SELECT 'vid_' || n, 'org_1', 'prj_1', 'acc_1', '', :state, 1, 0, '', 0, 'animatic', 5, '720p', '16:9', 1, 1280, 720, 24,
-  5, now(), now() + interval '1 day', '1', :ended, CASE WHEN CAST(:ended AS timestamptz) IS NULL THEN NULL ELSE 'RELEASED' END
+  5, now(), now() + interval '1 day', '1', :ended,
+  CASE WHEN CAST(:ended AS timestamptz) IS NULL THEN NULL ELSE 'RELEASED' END
 FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n"""
 JOBS = """
 INSERT INTO jobs (id, kind, key, payload, tenant, state, priority, vft, run_at, due_time, end_time)

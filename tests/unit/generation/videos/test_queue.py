@@ -1,12 +1,13 @@
-"""A long line is read once a second; a short one at each look, and who came since is put in his place."""
+"""A long line is read once a second, a short one twenty times; who came since is put in his place."""
 
 import datetime
 
 import pytest
 
+from filmgate.generation.v1 import videos_pb2
 from services.generation.videos import queue, reads
 from services.generation.videos.queue import Queue
-from tests.support.generation import stranger
+from tests.support.generation import ORDER, stranger
 
 
 class Steady:
@@ -23,6 +24,7 @@ class Steady:
 async def look(house, monkeypatch):
     """Looks at places, by a queue of its own for which two videos are a long line already."""
     monkeypatch.setattr(queue, "SHORT", 1)
+    monkeypatch.setattr(queue, "SHORT_SECONDS", 0.05)
     steady = Steady()
     line = Queue(steady)
 
@@ -54,14 +56,35 @@ async def test_who_came_since_has_his_place_among_the_others(house, look):
     assert await look(theirs.id, mine.id, second.id) == [1, 3, 2]
 
 
-async def test_a_line_that_has_become_short_is_read_at_each_look(house, look):
+async def test_a_line_that_has_become_short_is_read_more_often(house, look, monkeypatch):
+    monkeypatch.setattr(queue, "SHORT", 2)
+    first, second, third = [await house.create() for _ in range(3)]
+    assert await look(third.id) == [2]
+    await house.start(first.id)
+    look.steady.now += queue.FRESH_SECONDS
+    assert await look(third.id) == [1]
+    await house.start(second.id)
+    look.steady.now += queue.SHORT_SECONDS - 0.001
+    assert await look(third.id) == [1]
+    look.steady.now += 0.002
+    assert await look(third.id) == [0]
+
+
+async def test_a_short_line_is_read_anew_for_who_came_since(house, look, monkeypatch):
+    monkeypatch.setattr(queue, "SHORT", 2)
     first, second = [await house.create() for _ in range(2)]
     assert await look(second.id) == [1]
     await house.start(first.id)
-    look.steady.now += queue.FRESH_SECONDS
-    assert await look(second.id) == [0]
     third = await house.create()
-    assert await look(second.id, third.id) == [0, 1]
+    assert await look(third.id, second.id) == [1, 0]
+
+
+async def test_who_is_cancelled_leaves_the_line_at_once(house, monkeypatch):
+    monkeypatch.setattr(queue, "SHORT_SECONDS", 60.0)
+    first, second = [await house.create() for _ in range(2)]
+    assert (await house.get(second.id)).queue.position == 1
+    await house.videos.CancelVideo(videos_pb2.CancelVideoRequest(id=first.id), metadata=house.mine)
+    assert (await house.get(second.id)).queue.position == 0
 
 
 async def test_a_line_is_kept_longer_when_reading_it_takes_long(house, look, monkeypatch):
@@ -82,9 +105,6 @@ async def test_a_line_is_kept_longer_when_reading_it_takes_long(house, look, mon
 
 
 def house_order():
-    from filmgate.generation.v1 import videos_pb2
-    from tests.support.generation import ORDER
-
     return videos_pb2.CreateVideoRequest(**ORDER)
 
 
