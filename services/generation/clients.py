@@ -60,6 +60,7 @@ class Billing:
     """Asks billing for prices, and holds and charges for videos."""
 
     def __init__(self, channel: grpc.aio.Channel, clock: Clock | None = None) -> None:
+        self._channel = channel
         self._prices = prices_pb2_grpc.PricesStub(channel)
         self._wallets = wallets_pb2_grpc.WalletsStub(channel)
         self._clock = clock or SystemClock()
@@ -72,11 +73,12 @@ class Billing:
         """Answer the price in force, at most QUOTE_FOR ago. Raises MODEL_UNKNOWN for a model without one, and
         PEER_UNAVAILABLE.
 
-        Quotes are remembered by what the catalogue offers, so there are few.
+        Quotes are remembered by what the catalogue offers, so there are few. While billing is not connected they are
+        asked for: that fails with nothing in doubt, which `authorize` would not.
         """
         usage, now = (model, resolution, duration_seconds), self._clock.now()
         end, quote = self._quotes.get(usage, (now, None))
-        if quote is None or now >= end:
+        if quote is None or now >= end or self._channel.get_state() is not grpc.ChannelConnectivity.READY:
             quote = await self._quote(
                 prices_pb2.Usage(model=model, resolution=resolution, duration_seconds=duration_seconds)
             )
