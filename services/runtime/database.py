@@ -29,7 +29,6 @@ _LOCK_WAIT = "30s"
 _PASSING = ("55P03", "57014", "40001", "40P01")  # lock or statement timeout, lost race, deadlock
 _FAULTS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _WAIT_SECONDS = 5
-_PING = sa.text("SELECT 1")
 _SESSION = {
     "timezone": "UTC",
     "statement_timeout": "10000",
@@ -73,6 +72,7 @@ class Database:
             connect_args={"timeout": _WAIT_SECONDS, "server_settings": _SESSION},
         )
         tracing.watch_sql(self.engine.sync_engine)
+        sa.event.listen(self.engine.sync_engine, "checkout", _living)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._url = self.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._free: list[Any] = []
@@ -164,8 +164,8 @@ class Database:
 
     async def ping(self) -> None:
         """Ask the database for a sign of life; raises within 5 s when there is none."""
-        async with asyncio.timeout(5), self.reading() as session:
-            await session.execute(_PING)
+        async with asyncio.timeout(5), self.transaction() as session:
+            await session.execute(sa.text("SELECT 1"))
 
     async def require_revision(self, service: str) -> None:
         """Raise RuntimeError unless the database stands at the newest migration of this service's code."""
@@ -242,6 +242,12 @@ class _Compiled:
 
 
 _compiled = functools.cache(_Compiled)
+
+
+def _living(connection: Any, *_: object) -> None:
+    """Lend no connection that PostgreSQL has closed meanwhile: the pool makes them all anew."""
+    if connection.driver_connection.is_closed():
+        raise sa.exc.InvalidatePoolError
 
 
 async def _rolled_back(connection: Any) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -125,6 +126,30 @@ async def test_a_lost_connection_is_unavailable_and_the_next_call_recovers(datab
             await session.execute(sa.text("SELECT pg_terminate_backend(pg_backend_pid())"))
     assert caught.value.kind is errors.PEER_UNAVAILABLE
     await database.ping()
+
+
+_OTHERS = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = user AND pid <> pg_backend_pid()"
+)
+
+
+async def test_who_comes_after_a_restart_is_not_lent_the_connections_from_before(database: Database) -> None:
+    ends: list[asyncio.Event] = []
+
+    async def use(together: asyncio.Barrier) -> None:
+        async with database.transaction() as session:
+            wire: Any = (await (await session.connection()).get_raw_connection()).driver_connection
+            ends.append(end := asyncio.Event())
+            wire.add_termination_listener(lambda _: end.set())
+            await session.execute(sa.text("SELECT 1"))
+            await together.wait()
+
+    before, after = asyncio.Barrier(3), asyncio.Barrier(3)
+    await asyncio.gather(*(use(before) for _ in range(3)))
+    async with database.reading() as session:
+        assert (await session.execute(sa.text(_OTHERS))).scalar() == 3
+    await asyncio.gather(*(end.wait() for end in ends))
+    await asyncio.gather(*(use(after) for _ in range(3)))
 
 
 async def test_the_runtimes_tables_are_what_its_migrations_make(postgres: Server) -> None:
