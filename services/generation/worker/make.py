@@ -99,8 +99,8 @@ class Maker:
     async def _begin(self, job: Job) -> VideoRow:
         """Tell whether the model can run before the video is shown as RUNNING. Raises Later while it cannot, Ended, and
         LeaseLost when another worker may have the job."""
-        async with self.database.transaction() as session:
-            waiting = await videos.get(session, job.payload["video"])
+        async with self.database.reading() as session:
+            waiting = (await videos.many(session, [job.payload["video"]])).get(job.payload["video"])
         if waiting is None or waiting.end_time:
             raise Ended
         if waiting.start_time and self.clock.now() - waiting.start_time > domain.LONGEST_RUN:
