@@ -161,8 +161,9 @@ def _route(method: Method) -> dict[str, Any]:
             "timeout": f"{method.seconds}s",
             "idle_timeout": IDLE,
             "retry_policy": {
-                # Only what was surely not begun is tried again.
-                "retry_on": "connect-failure,refused-stream",
+                # Only what was surely not begun is tried again: a server that ends answers CANCELLED to what comes
+                # meanwhile, and lets what it has begun come to its end.
+                "retry_on": "connect-failure,refused-stream,cancelled",
                 "num_retries": 2,
                 "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.2s"},
             },

@@ -1,7 +1,8 @@
 """Channels to peers: mutual TLS, a deadline on every call, the request id and the trace carried on.
 
 A call lasts at most 5 s unless it names its own timeout, and never longer than the caller still waits, less 20 ms.
-Only UNAVAILABLE is tried again, up to three times: methods of the suite are idempotent.
+Only UNAVAILABLE, and the CANCELLED of a server that ends, are tried again, up to three times: methods of the suite are
+idempotent.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ STREAM_SECONDS = 660.0
 MARGIN_SECONDS = 0.02
 LARGEST_MESSAGE = 4 * 1024 * 1024
 _RETRY = """{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 3, "initialBackoff": "0.05s",
-  "maxBackoff": "0.5s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}}]}"""
+  "maxBackoff": "0.5s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]}}]}"""
 OPTIONS = [
     ("grpc.max_receive_message_length", LARGEST_MESSAGE),
     ("grpc.max_send_message_length", LARGEST_MESSAGE),

@@ -25,7 +25,8 @@ _REQUEST_ID = re.compile(r"[!-~]{1,64}")
 _FAULT_NAMES = "UNKNOWN DEADLINE_EXCEEDED UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS"
 _FAULTS = {grpc.StatusCode[name] for name in _FAULT_NAMES.split()}
 """Codes that say that we failed, and not our caller."""
-_DEADLINE_CODES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+"""What a peer that is not there answers; CANCELLED while it ends."""
 _NOBODY = Policy("NOBODY")
 Sent = dict[str, list[str]]
 log = telemetry.logger(__name__)
@@ -164,7 +165,7 @@ def _failure(fault: Exception, call: Call) -> errors.Failure:
     """Turn whatever a method raised into a failure that says nothing of how we are built."""
     if isinstance(fault, errors.Failure):
         return fault
-    if isinstance(fault, grpc.aio.AioRpcError) and fault.code() in _DEADLINE_CODES:
+    if isinstance(fault, grpc.aio.AioRpcError) and fault.code() in _AWAY:
         log.warning("peer_unavailable", error=fault, method=call.method, code=fault.code().name)
         return errors.PEER_UNAVAILABLE()
     log.fault("method_failed", fault, method=call.method)

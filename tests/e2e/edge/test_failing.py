@@ -105,6 +105,19 @@ def test_a_refusal_of_a_service_comes_as_json_with_its_reason(edge, client, path
     }
 
 
+def test_what_a_server_that_ends_did_not_begin_is_tried_again(edge, client):
+    tries = []
+
+    async def end(context):
+        tries.append(context)
+        if len(tries) == 1:
+            await context.abort(grpc.StatusCode.CANCELLED)
+
+    with edge.script(GET_VIDEO, end):
+        answer = client.get("/v1/videos/vid_1")
+    assert (answer.status_code, len(tries)) == (200, 2)
+
+
 def test_a_peer_without_the_right_name_is_not_trusted(edge, client):
     certs = edge.settings.certificates
     kept = {end: (certs / f"privacy.{end}").read_bytes() for end in ("crt", "key")}

@@ -109,6 +109,22 @@ async def test_a_peer_of_another_authority_is_refused() -> None:
         await channel.close()
 
 
+async def test_a_peer_that_ends_is_tried_again() -> None:
+    tries: list[int] = []
+    ending = errors.Kind("ENDING", grpc.StatusCode.CANCELLED, "As gRPC answers of itself while a server ends.")
+
+    async def end(request: Any) -> None:
+        tries.append(request.number)
+        if len(tries) < 3:
+            raise ending()
+
+    async with rpc.serve("toy", [toy.room(end)]) as served:
+        channel = channels.connect("billing", rpc.settings("generation", billing_address=served.address))
+        assert (await toy.pb2_grpc.ToysStub(channel).Settle(good())).text == "hello"
+        assert tries == [0, 0, 0]
+        await channel.close()
+
+
 async def test_only_unavailable_is_tried_again() -> None:
     tries: list[int] = []
 
