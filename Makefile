@@ -79,6 +79,7 @@ test: packages-tests setup protos lint $(TOOLS_VENV)/.ok ## Run everything: lint
 	$(PY) -m pytest -q -n 2 --dist loadfile tests --ignore tests/e2e --ignore tests/faults --ignore tests/wan
 	$(PY) -m pytest -q -n 2 --dist loadfile tests/e2e
 	$(PY) -m pytest -q -n 2 tests/faults --ignore tests/faults/test_chaos.py
+	$(PY) -m pytest -q tests/faults/test_chaos.py
 
 test-unit: setup protos $(TOOLS_VENV)/.ok ## Run the tests of single rooms
 	$(PY) -m pytest -q -n 2 --dist loadfile tests/unit
