@@ -10,7 +10,7 @@ from pathlib import Path
 
 LOG_BYTES = 16 * 2**20  # a log larger than this is put aside as <name>.log.1 at the next start
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between two restarts of a part that keeps dying
-DRAIN_SECONDS = 15.0
+DRAIN_SECONDS = 20.0
 SOUND_AFTER = 60.0  # a part that lived this long starts again without delay
 
 

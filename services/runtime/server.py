@@ -20,7 +20,8 @@ from services.runtime.caller import STAFF, Policy, Verifier
 from services.runtime.config import Settings
 from services.runtime.interceptors import Interceptors
 
-GRACE_SECONDS = 10.0
+GRACE_SECONDS = 15.0
+"""As long as the longest call that is no stream: what has begun is not cut off."""
 EMBEDDED_CA = "CN=Filmgate embedded CA"
 """Subject of the CA that the supervisor makes for one machine."""
 LIVE = "live"

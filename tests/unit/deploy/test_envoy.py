@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from deploy.envoy import contracts, envoy, refusals, render, routes, tracing, upstreams
 from deploy.local import certificates
+from services.runtime import server
 
 DESCRIPTORS = Path(__file__).resolve().parents[3] / "gen" / "filmgate.pb"
 ADDRESSES = {name: f"127.0.0.1:{port}" for port, name in enumerate(upstreams.NAMES, 8101)}
@@ -131,6 +132,13 @@ def test_every_published_method_has_one_route_and_asks_check(certs):
     rest = [row for row in table if row not in served]
     assert all(row["typed_per_filter_config"][routes.AUTHZ] == routes.OFF for row in rest)
     assert not [row for row in rest if row.get("route", {}).get("cluster") in upstreams.NAMES]
+
+
+def test_no_call_that_is_tried_again_outlives_the_grace_of_its_server():
+    longest = max(
+        method.seconds for method in contracts.methods(DESCRIPTORS) if not method.streaming and not method.plain
+    )
+    assert longest <= server.GRACE_SECONDS
 
 
 def test_a_route_is_never_hidden_by_one_before_it(certs):
