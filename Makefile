@@ -125,7 +125,7 @@ bench: packages-bench setup protos ## Measure the suite on this machine [ROUNDS=
 	@$(PY) -m bench --rounds $(or $(ROUNDS),5)
 
 bare: ## Run a target in a bare Debian; needs root [DEBIAN=trixie TARGET=demo AS=guest]
-	@AS=$(AS) deploy/debian.sh $(or $(DEBIAN),trixie) $(or $(TARGET),demo)
+	@AS=$(if $(filter default,$(origin AS)),root,$(AS)) deploy/debian.sh $(or $(DEBIAN),trixie) $(or $(TARGET),demo)
 
 bench-peers: packages-bench setup protos $(PEERS:%=.venv-peer-%/.ok) ## The same of LiteLLM, BentoML and Ray Serve [ROUNDS=3]
 	@$(PY) -m bench.peers --rounds $(or $(ROUNDS),3)

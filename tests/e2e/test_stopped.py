@@ -12,6 +12,8 @@ from tests.support.waiting import until_served
 
 ORDER = {"model": "animatic", "prompt": "a quiet sea", "resolution": "480p", "duration_seconds": 2}
 AGAIN = ("SERVICE_UNAVAILABLE", "PEER_UNAVAILABLE", "AUTHORISER_UNAVAILABLE", "REQUEST_IN_PROGRESS")
+UNSEEN = ORDER | {"duration_seconds": 6}
+"""What nobody has ordered in the last seconds: generation remembers no quote for it."""
 BACK_SECONDS = 20
 
 
@@ -72,7 +74,7 @@ async def test_without_billing_nothing_is_ordered_and_everything_else_goes_on(su
 async def test_billing_that_does_not_answer_is_as_good_as_stopped(suite, customer, books):
     await customer.call("GET", "/v1/wallet")
     before = await books.owned(customer.made)
-    order = partial(customer.call, "POST", "/v1/videos", ORDER, idempotency_key="frozen")
+    order = partial(customer.call, "POST", "/v1/videos", UNSEEN, idempotency_key="frozen")
     async with _frozen(suite, "billing"):
         await _refused(order(), "PEER_UNAVAILABLE")
         assert not (await customer.call("GET", "/v1/videos"))["videos"]
