@@ -49,6 +49,12 @@ class Server:
         self.process.end(10)
         self.triton.sweep()
 
+    def mend(self) -> None:
+        """Start it again, as the supervisor does, if it died with its model: Triton 2.51 itself aborts at times when a
+        stub is killed while they talk."""
+        if not self.triton.ready() and self.process.wait(10):
+            self.start()
+
     def model_processes(self) -> list[int]:
         """The process numbers of the models' Python stubs, children of the server."""
         found = []

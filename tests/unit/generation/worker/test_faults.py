@@ -152,6 +152,7 @@ async def killed_in_the_middle(studio: Studio, triton: Server, max_attempts: int
     await studio.until_generating(video_id)
     kill_model(triton)
     await working
+    await asyncio.to_thread(triton.mend)
     return video_id
 
 
