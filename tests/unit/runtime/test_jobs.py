@@ -141,9 +141,9 @@ async def test_an_idle_tenant_saves_nothing_up_and_owes_nothing(database: Databa
 async def test_a_second_enqueue_costs_its_tenant_nothing(database: Database, clock: FakeClock) -> None:
     for _ in range(9):
         await put(database, "a0", tenant="a", cost=5)
-    await put(database, "b0", tenant="b", cost=5)
+    await put(database, "b0", tenant="b", cost=6)
     await put(database, "a1", tenant="a", cost=5)
-    await put(database, "b1", tenant="b", cost=5)
+    await put(database, "b1", tenant="b", cost=6)
     assert await drain(database, clock) == ["a0", "b0", "a1", "b1"]
 
 
