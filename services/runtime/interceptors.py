@@ -82,26 +82,27 @@ class Interceptors(grpc.aio.ServerInterceptor):
 
     @contextlib.asynccontextmanager
     async def _serve(self, method: str, streaming: bool, context: Any, sent: Sent) -> AsyncIterator[Call]:
-        """Trace and access log: everything else happens inside."""
+        """Trace, access log and metrics, all written before the call's end is sent: everything else happens inside."""
         call = _begun(method, context, sent)
         opened = tracing.begin(call, "".join(sent.get("traceparent", [])[:1]))
         current, started, code = caller.enter(call), time.perf_counter(), grpc.StatusCode.OK
+        failure: errors.Failure | None = None
         try:
-            try:
-                async with self._admit(call, streaming, context, sent):
-                    yield call
-            except (asyncio.CancelledError, GeneratorExit):
-                code = grpc.StatusCode.CANCELLED
-                raise
-            except Exception as fault:  # noqa: BLE001  failures: nothing that is not ours may reach the wire
-                failure = _failure(fault, call)
-                code, call.reason = failure.kind.code, failure.kind.reason
-                await self._abort(failure, call, context)
+            async with self._admit(call, streaming, context, sent):
+                yield call
+        except (asyncio.CancelledError, GeneratorExit):
+            code = grpc.StatusCode.CANCELLED
+            raise
+        except Exception as fault:  # noqa: BLE001  failures: nothing that is not ours may reach the wire
+            failure = _failure(fault, call)
+            code, call.reason = failure.kind.code, failure.kind.reason
         finally:
             _record(call, code, time.perf_counter() - started)
             caller.leave(current)
             if opened:
                 tracing.end(opened, failed=code in _FAULTS, code=code.name, reason=call.reason, peer=call.peer)
+        if failure:  # sent only now: who has the refusal finds it in the log, the metrics and the trace (B10)
+            await self._abort(failure, call, context)
 
     @contextlib.asynccontextmanager
     async def _admit(self, call: Call, streaming: bool, context: Any, sent: Sent) -> AsyncIterator[None]:

@@ -70,6 +70,14 @@ class Served:
         self.channels.append(opened)
         return opened
 
+    def blocking_channel(self, peer: str = "edge") -> grpc.Channel:
+        """Open a channel for a thread of its own, which needs no event loop; whoever opens it closes it."""
+        authority, certificate, key = tls.files(peer)
+        options = [("grpc.ssl_target_name_override", tls.leaf(self.name))]
+        return grpc.secure_channel(
+            self.address, grpc.ssl_channel_credentials(authority, key, certificate), options=options
+        )
+
     def stub(self, kind: Callable[[grpc.aio.Channel], Stub], peer: str = "edge") -> Stub:
         """Make a stub that calls as `peer`."""
         return kind(self.channel(peer))
