@@ -17,6 +17,7 @@ from deploy.envoy import contracts, refusals, routes
 from filmgate.edge.v1 import edge_pb2, error_reason_pb2
 from filmgate.privacy.v1 import elements_pb2
 from services.runtime import errors
+from tests.support.cases import each
 
 ROOT = Path(__file__).resolve().parents[2]
 SET = ROOT / "gen" / "filmgate.pb"
@@ -72,7 +73,7 @@ def test_the_descriptor_set_is_that_of_the_protos():
     assert {file.name for file in OURS} == names
 
 
-@pytest.mark.parametrize("file", OURS, ids=lambda file: file.name)
+@each("file", OURS, ids=lambda file: file.name)
 def test_every_name_is_explained(file):
     explained = {tuple(place.path) for place in file.source_code_info.location if place.leading_comments.strip()}
     assert [name for path, name in _names(file) if path not in explained] == []
@@ -106,7 +107,7 @@ def _enum_names(path, enum, name) -> Iterator[tuple[tuple[int, ...], str]]:
     yield from (((*path, 2, index), f"{name}.{value.name}") for index, value in enumerate(enum.value))
 
 
-@pytest.mark.parametrize("method", METHODS, ids=NAMES)
+@each("method", METHODS, ids=NAMES)
 def test_every_request_field_says_whether_it_is_needed(method):
     fields = list(request_fields(method.input_type))
     assert [field.full_name for field in fields if not _behaviour(field)] == []
@@ -120,7 +121,7 @@ def test_every_request_field_says_whether_it_is_needed(method):
     ] == []
 
 
-@pytest.mark.parametrize("method", METHODS, ids=NAMES)
+@each("method", METHODS, ids=NAMES)
 def test_every_request_is_bounded(method):
     for field in request_fields(method.input_type):
         if field_behavior_pb2.OUTPUT_ONLY in _behaviour(field):
@@ -134,9 +135,7 @@ def test_every_request_is_bounded(method):
             re.compile(limits.pattern)
 
 
-@pytest.mark.parametrize(
-    "method", [row for row in METHODS if row.name.startswith("List")], ids=lambda row: row.full_name
-)
+@each("method", [row for row in METHODS if row.name.startswith("List")], ids=lambda row: row.full_name)
 def test_lists_come_in_pages(method):
     if method.full_name in UNPAGED:
         assert not set(method.input_type.fields_by_name), "what can be filtered can grow: page it"
@@ -151,13 +150,13 @@ def test_lists_come_in_pages(method):
 STARTING = [row for row in METHODS if re.match(r"Create(?!Session)|Register", row.name)]
 
 
-@pytest.mark.parametrize("method", STARTING, ids=lambda row: row.full_name)
+@each("method", STARTING, ids=lambda row: row.full_name)
 def test_what_starts_something_can_be_repeated_safely(method):
     field = method.input_type.fields_by_name["request_id"]
     assert field.GetOptions().Extensions[elements_pb2.limits].max_length == 255
 
 
-@pytest.mark.parametrize("method", METHODS, ids=NAMES)
+@each("method", METHODS, ids=NAMES)
 def test_what_is_published_says_how_the_edge_treats_it(method):
     options = method.GetOptions()
     assert options.HasExtension(annotations_pb2.http) == options.HasExtension(edge_pb2.edge)
@@ -197,7 +196,7 @@ def test_the_edge_refuses_for_every_reason_of_its_enum_and_no_other():
     assert told == set(error_reason_pb2.ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
 
 
-@pytest.mark.parametrize("method", METHODS, ids=NAMES)
+@each("method", METHODS, ids=NAMES)
 def test_every_method_is_placed_in_a_policy(method):
     service = method.containing_service
     package, noun = service.file.name.split("/")[1], Path(service.file.name).stem

@@ -26,6 +26,7 @@ from services.auth.check.answers import HTTP_STATUS
 from services.generation.media import refusals as media
 from services.runtime import errors
 from services.runtime.caller import CALLER
+from tests.support.cases import each
 
 ROOT = Path(__file__).resolve().parents[4]
 SET = ROOT / "gen" / "filmgate.pb"
@@ -61,7 +62,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 OPERATIONS = list(operations())
 NAMES = [operation["operationId"] for _, _, operation in OPERATIONS]
-ofall = pytest.mark.parametrize(("verb", "path", "operation"), OPERATIONS, ids=NAMES)
+ofall = each(("verb", "path", "operation"), OPERATIONS, ids=NAMES)
 
 
 def made() -> dict[str, Any]:
@@ -78,7 +79,7 @@ def test_two_validators_find_it_sound():
     OpenAPI.model_validate(WHOLE)
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@each("name", SCHEMAS)
 def test_every_schema_is_json_schema(name):
     Draft202012Validator.check_schema(SCHEMAS[name])
 
@@ -254,7 +255,7 @@ def _told(operation: dict[str, Any], message: Descriptor) -> dict[str, tuple[dic
 RPC_OPERATIONS = [row for row in OPERATIONS if row[:2] in RPCS]
 
 
-@pytest.mark.parametrize(("verb", "path", "operation"), RPC_OPERATIONS, ids=lambda row: str(row)[:40])
+@each(("verb", "path", "operation"), RPC_OPERATIONS, ids=lambda row: row[2]["operationId"])
 def test_every_field_of_a_request_is_there_with_its_limits_and_its_element(verb, path, operation):
     method = POOL.FindMethodByName(RPCS[verb, path].replace("/", "."))
     told = _told(operation, method.input_type)
@@ -283,7 +284,7 @@ def _check_limits(schema: dict[str, Any], limits: Any, field: FieldDescriptor) -
         assert f"(?:{limits.pattern})" in schema["pattern"]
 
 
-@pytest.mark.parametrize(("verb", "path", "operation"), RPC_OPERATIONS, ids=lambda row: str(row)[:40])
+@each(("verb", "path", "operation"), RPC_OPERATIONS, ids=lambda row: row[2]["operationId"])
 def test_the_idempotency_key_stands_where_a_request_has_an_id(verb, path, operation):
     method = POOL.FindMethodByName(RPCS[verb, path].replace("/", "."))
     header = {"$ref": "#/components/parameters/IdempotencyKey"} in operation.get("parameters", [])
@@ -332,7 +333,7 @@ STRICT = Registry().with_resource(
 EXAMPLES = [(name, example) for name, schema in SCHEMAS.items() for example in schema.get("examples", ())]
 
 
-@pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
+@each(("name", "example"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
 def test_every_example_fits_its_schema_and_nothing_beside_it(name, example):
     reference = {"$ref": f"urn:it#/components/schemas/{name}"}
     checker = Draft202012Validator.FORMAT_CHECKER

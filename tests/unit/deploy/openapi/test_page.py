@@ -5,10 +5,9 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from deploy.openapi.markup import code, prose, tag
 from deploy.openapi.page import page
+from tests.support.cases import each
 
 ROOT = Path(__file__).resolve().parents[4]
 WHOLE = json.loads((ROOT / "gen" / "openapi.json").read_text())
@@ -20,7 +19,7 @@ def test_it_is_made_of_the_document():
     assert page(WHOLE) == PAGE
 
 
-@pytest.mark.parametrize("path", WHOLE["paths"])
+@each("path", WHOLE["paths"])
 def test_every_operation_is_on_it(path):
     for verb, operation in WHOLE["paths"][path].items():
         assert f'id="{operation["operationId"]}"' in PAGE

@@ -1,10 +1,13 @@
 """The visible label, measured on the pixels that were burned in."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from services.generation.film.label import Label, LabelUnfit, measured, plate
 from services.generation.film.planes import Planes
+from tests.support.cases import each
 from tests.support.films import LABEL, flat, noise
 
 SIZES = [
@@ -26,8 +29,7 @@ def _ink_heights(planes: Planes, drawn) -> list[int]:
     return heights
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("ground", [*GROUNDS, "noise"])
+@each(("size", "ground"), itertools.product(SIZES, [*GROUNDS, "noise"]))
 def test_every_letter_has_five_percent_of_ink_on_any_ground(size, ground):
     planes = noise(*size) if ground == "noise" else flat(*size, GROUNDS[ground])
     drawn = plate(LABEL, *size)
@@ -38,8 +40,7 @@ def test_every_letter_has_five_percent_of_ink_on_any_ground(size, ground):
     assert min(heights) < 0.06 * min(size), "no larger than it needs to be"
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("ground", GROUNDS)
+@each(("size", "ground"), itertools.product(SIZES, GROUNDS))
 def test_the_letters_stand_out_from_what_is_around_them(size, ground):
     planes = flat(*size, GROUNDS[ground])
     drawn = plate(LABEL, *size)
@@ -50,7 +51,7 @@ def test_the_letters_stand_out_from_what_is_around_them(size, ground):
     assert letters.mean() - outline.mean() > 180
 
 
-@pytest.mark.parametrize("size", SIZES)
+@each("size", SIZES)
 def test_the_plate_lies_inside_the_picture_on_even_pixels(size):
     drawn = plate(LABEL, *size)
     height, width = drawn.keep.shape
