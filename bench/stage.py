@@ -39,10 +39,10 @@ _BUSY = 503
 
 
 class Customer(Client):
-    """A customer with a key, which he uses, and a session for what a key may not do."""
+    """A customer with a key, which they use, and a session for what a key may not do."""
 
-    def __init__(self, suite: Suite) -> None:
-        super().__init__(suite.url, suite.outbox, timeout_seconds=60)
+    def __init__(self, url: str, outbox: Path) -> None:
+        super().__init__(url, outbox, timeout_seconds=60)
         self.session = ""
 
     async def __aenter__(self) -> "Customer":
@@ -128,7 +128,9 @@ async def stage(home: Path, chosen: Ports, customers: int = CUSTOMERS) -> AsyncI
     try:
         url = _start_floor(suite, floor)
         async with contextlib.AsyncExitStack() as stack:
-            made: list[Customer] = [await stack.enter_async_context(Customer(suite)) for _ in range(customers)]
+            made: list[Customer] = [
+                await stack.enter_async_context(Customer(suite.url, suite.outbox)) for _ in range(customers)
+            ]
             for client in made:
                 await client.sign_up()
             yield Stage(suite, made, url, floor, private_folder(home / "plans"))
