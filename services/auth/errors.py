@@ -15,7 +15,7 @@ SEND_TOO_SOON = CATALOG(
     "SEND_TOO_SOON", Code.RESOURCE_EXHAUSTED, "A code was sent too recently. Try again in {seconds} seconds."
 )
 TARGET_INVALID = CATALOG(
-    "TARGET_INVALID", Code.INVALID_ARGUMENT, "The target is no valid address of channel {channel}."
+    "TARGET_INVALID", Code.INVALID_ARGUMENT, "The target is no valid address of channel {channel}: {fault}."
 )
 AGE_NOT_ALLOWED = CATALOG(
     "AGE_NOT_ALLOWED", Code.FAILED_PRECONDITION, "This service is open to persons from the age of {minimum_age}."

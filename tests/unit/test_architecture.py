@@ -24,7 +24,10 @@ ROOMS = {
 """Rooms without RPCs of their own, as a folder or one file."""
 
 EXTRAS = {
-    "auth/accounts": {"registration": "everything that one registration makes"},
+    "auth/accounts": {
+        "contacts": "whose a contact point is, for logins and deliveries alike",
+        "registration": "everything that one registration makes",
+    },
     "auth/keys": {"uses": "last uses, from memory to rows"},
     "auth/logins": {
         "codes": "a try with a code, for registration and login alike",

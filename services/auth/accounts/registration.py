@@ -75,6 +75,7 @@ class Registration:
             session,
             wanted.flow,
             wanted.code,
+            sealer=self._sealer,
             purpose="REGISTER",
             pepper=self._pepper,
             now=now,
@@ -111,12 +112,11 @@ class Registration:
 
     def _seal(self, account: Account, wanted: Wanted, proof: codes.Try) -> None:
         """Seal what is personal under the account's own key. Runs in a thread: the key is written to disk."""
-        target = self._sealer.open(wanted.flow, Element.PHONE, proof.target)
         if proof.channel == "PHONE":
-            account.phone = self._sealer.seal(account.id, Element.PHONE, target)
+            account.phone = self._sealer.seal(account.id, Element.PHONE, proof.target)
             account.phone_index = proof.index
         else:
-            account.email = self._sealer.seal(account.id, Element.EMAIL, target)
+            account.email = self._sealer.seal(account.id, Element.EMAIL, proof.target)
             account.email_index = proof.index
         if wanted.born is not None:
             account.birth_date = self._sealer.seal(account.id, Element.BIRTH_DATE, wanted.born.isoformat())

@@ -10,6 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 from filmgate.auth.v1 import logins_pb2, logins_pb2_grpc
 from filmgate.privacy.v1.elements_pb2 import Element
 from services.auth import errors
+from services.auth.accounts import contacts
 from services.auth.accounts import store as accounts
 from services.auth.check.feed import Feed
 from services.auth.logins import codes, domain, store
@@ -103,7 +104,7 @@ class Logins(logins_pb2_grpc.LoginsServicer):
             tried = await self._try(session, request, now)
             account = None
             if tried.outcome is domain.Outcome.RIGHT:
-                account = await accounts.account_by_contact(session, tried.channel, tried.index)
+                account = await contacts.owner(session, self._sealer, tried.channel, tried.index, tried.target)
             if account is not None:
                 await store.use_flow(session, request.flow_id, account.id, now)
                 frozen = await _frozen(session, account.id, now)
@@ -191,6 +192,7 @@ class Logins(logins_pb2_grpc.LoginsServicer):
             session,
             request.flow_id,
             request.code,
+            sealer=self._sealer,
             purpose="LOGIN",
             pepper=self._pepper,
             now=now,

@@ -62,16 +62,44 @@ def normal_phone(text: str, region: str) -> str:
         number = None
     # A number that is not valid has no type.
     if number is None or phonenumbers.number_type(number) not in _REACHED:
-        raise errors.TARGET_INVALID(channel="PHONE", field="target")
+        raise errors.TARGET_INVALID(channel="PHONE", field="target", fault="it is no number of a mobile phone")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
 def normal_email(text: str) -> str:
-    """Answer an e-mail address with its domain in lower case. Raises TARGET_INVALID."""
+    """Return an e-mail address as mail is sent to it: all ASCII, the domain as its A-label (RFC 5890, IDNA 2008).
+
+    The local part keeps its case. Raises TARGET_INVALID, also for a local part that is not ASCII: no standard says
+    which of those a mail server takes for one another, so none of them can be told to be the same (S1).
+    """
+    if not text.rpartition("@")[0].isascii():
+        fault = "what stands before the @ must be ASCII"
+        raise errors.TARGET_INVALID(channel="EMAIL", field="target", fault=fault)
     try:
-        return validate_email(text, check_deliverability=False).normalized
+        address = validate_email(text, check_deliverability=False, allow_smtputf8=False).ascii_email
     except EmailNotValidError:
-        raise errors.TARGET_INVALID(channel="EMAIL", field="target") from None
+        address = None
+    if address is None:
+        raise errors.TARGET_INVALID(channel="EMAIL", field="target", fault="it is no mailbox of a public domain")
+    return address
+
+
+def contact_key(target: str) -> str:
+    """Return the form that a contact point is found by: its letters a to z in lower case, all else as it is.
+
+    Takes what `normal_phone` or `normal_email` returned. Raises UnicodeEncodeError for anything that is not ASCII:
+    `str.casefold` and `str.lower` make one of addresses that a mail server tells apart (S1: ß and ss, the long s).
+    """
+    return target.encode("ascii").lower().decode("ascii")
+
+
+def is_same_contact(one: str, other: str) -> bool:
+    """Return whether two contact points in normal form differ at most in the case of a to z. Else they are two.
+
+    False for an empty one and for what is not ASCII: upper case beyond ASCII would make SS of ß.
+    Shares no code with `contact_key`, on purpose: it is the second lock, for the day when the first one is wrong (S1).
+    """
+    return one != "" and one.isascii() and other.isascii() and one.upper() == other.upper()
 
 
 def locale(text: str, default: str) -> str:

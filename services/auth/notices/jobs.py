@@ -1,8 +1,10 @@
 """Deliveries: who gets which words, at which contact point; the one place where contact points are opened for use."""
 
+import contextlib
 import datetime
 
 from filmgate.privacy.v1.elements_pb2 import Element
+from services.auth.accounts import contacts
 from services.auth.accounts import store as accounts
 from services.auth.accounts.tables import Account
 from services.auth.logins import store as logins
@@ -62,17 +64,24 @@ class Deliveries:
             flow = await logins.flow(session, job.payload["flow"])
             if flow is None or flow.use_time or flow.code is None or flow.expire_time <= self._clock.now():
                 return
-            known = await accounts.account_by_contact(session, flow.channel, flow.target_index) is not None
-        await self._send(flow, known)
+            target = self._sealer.open(flow.id, Element.PHONE, flow.target)
+            if flow.purpose == "LOGIN":
+                owner = await contacts.owner(session, self._sealer, flow.channel, flow.target_index, target)
+                # To the contact point on file and not as it was typed: a mail server may tell Bob from bob (RFC 5321,
+                # 2.4), and only the one on file was ever proved.
+                target = contacts.unsealed(self._sealer, owner, flow.channel) if owner else ""
+                known = owner is not None
+            else:
+                known = await accounts.account_by_contact(session, flow.channel, flow.target_index) is not None
+        await self._send(flow, target, known)
         async with self._database.transaction() as session:
             await logins.forget_code(session, flow.id)
             await jobs.finish(session, job)
 
-    async def _send(self, flow: Flow, known: bool) -> None:
+    async def _send(self, flow: Flow, target: str, known: bool) -> None:
         """Login: the owner gets the code, a stranger nothing. Registration: a stranger gets it, the owner a hint."""
         if flow.purpose == "LOGIN" and not known:
             return
-        target = self._sealer.open(flow.id, Element.PHONE, flow.target)
         if flow.purpose == "REGISTER" and known:
             await self._write(flow, target, "already_registered", {})
             return
@@ -91,11 +100,8 @@ class Deliveries:
         )  # fmt: skip
 
     def _contact(self, account: Account) -> tuple[str, str] | None:
-        try:
-            if account.phone:
-                return "PHONE", self._sealer.open(account.id, Element.PHONE, account.phone)
-            if account.email:
-                return "EMAIL", self._sealer.open(account.id, Element.EMAIL, account.email)
-        except Forgotten:
-            return None
+        with contextlib.suppress(Forgotten):
+            for channel in ("PHONE", "EMAIL"):
+                if held := contacts.unsealed(self._sealer, account, channel):
+                    return channel, held
         return None
