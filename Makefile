@@ -25,7 +25,7 @@ PROTOS      := $(shell find protos -name '*.proto' 2>/dev/null)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-wan protos lock packages packages-tests packages-bench packages-telemetry bench bench-peers docs demo up down status logs clean k8s \
-        test test-unit test-integration test-e2e test-faults chaos protocol test-wan lint fmt bare promises
+        test test-long test-all tiers test-unit test-integration test-e2e test-faults chaos protocol test-wan lint fmt bare promises
 
 ##@ Start here
 help: ## List every target
@@ -74,12 +74,18 @@ lock: $(VENV)/.ok ## Resolve the dependencies anew and write the lock files
 	  --upgrade --constraint $(WAN)/requirements.lock deploy/k8s/wan.in -o deploy/k8s/wan.lock
 
 ##@ Check
-# Two at a time, a file in one process. In tests/faults most of the time is waiting for leases to run out.
-test: packages-tests setup protos lint $(TOOLS_VENV)/.ok ## Run everything: lint, then all tests
-	$(PY) -m pytest -q -n 2 --dist loadfile tests --ignore tests/e2e --ignore tests/faults --ignore tests/wan
-	$(PY) -m pytest -q -n 2 --dist loadfile tests/e2e
-	$(PY) -m pytest -q -n 2 tests/faults --ignore tests/faults/test_chaos.py
-	$(PY) -m pytest -q tests/faults/test_chaos.py
+# What is played, two tests at a time, and how long each folder may take stands in tests/tiers.yaml.
+test: packages-tests setup protos lint $(TOOLS_VENV)/.ok ## Run lint and the tests; the longest tables play in turns
+	@$(PY) -m tests.support.play test
+
+test-long: packages-tests setup protos setup-wan $(TOOLS_VENV)/.ok ## Run what test left out, all of chaos, and test-wan
+	@$(PY) -m tests.support.play long
+
+test-all: packages-tests setup protos lint setup-wan $(TOOLS_VENV)/.ok ## Run every test once, without turns
+	@$(PY) -m tests.support.play all
+
+tiers: $(VENV)/.ok ## Note the last runs' seconds in tests/tiers.yaml; only with nothing beside
+	@$(PY) -m tests.support.play note
 
 test-unit: setup protos $(TOOLS_VENV)/.ok ## Run the tests of single rooms
 	$(PY) -m pytest -q -n 2 --dist loadfile tests/unit

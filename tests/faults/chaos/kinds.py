@@ -19,8 +19,6 @@ HANG_SECONDS = 17.0  # longer than a stream stays open to a server that answers 
 KINDS: dict[str, Fault] = {}
 SECOND = {"take-worker"}
 """Kinds that need the second worker."""
-LONG = {"hang-triton"}
-"""Kinds that are too long for every run."""
 TWICE = {"hang-triton", "two"}
 """Kinds in which a video may meet two crashes without being a poison: a Triton that hung may die when it wakes."""
 
