@@ -25,7 +25,7 @@ PROTOS      := $(shell find protos -name '*.proto' 2>/dev/null)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-wan protos lock packages packages-tests packages-bench packages-telemetry bench bench-peers docs demo up down status logs clean k8s \
-        test test-long test-all tiers test-unit test-integration test-e2e test-faults chaos protocol test-wan lint fmt bare promises
+        test test-long test-all tiers test-unit test-integration test-e2e test-faults chaos protocol test-wan lint fmt bare promises promises-mutants
 
 ##@ Start here
 help: ## List every target
@@ -136,8 +136,11 @@ bare: ## Run a target in a bare Debian; needs root [DEBIAN=trixie TARGET=demo AS
 bench-peers: packages-bench setup protos $(PEERS:%=.venv-peer-%/.ok) ## The same of LiteLLM, BentoML and Ray Serve [ROUNDS=3]
 	@$(PY) -m bench.peers --rounds $(or $(ROUNDS),3)
 
-promises: $(VENV)/.ok ## Print which promises have a passing test
-	@$(PY) -m tests.support.promises
+promises: $(VENV)/.ok ## Print which promises are proven, partial, absent or recorded
+	@$(PY) -m tests.promises
+
+promises-mutants: setup protos ## Break each proven promise; its tests must turn red [ID="CARRY-1.1 ..."]
+	@$(PY) -m tests.promises mutants $(ID)
 
 # The system's packages come first: what is missing is said before anything is fetched.
 packages:

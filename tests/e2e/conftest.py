@@ -9,15 +9,18 @@ import pytest
 from deploy.local import ports
 from deploy.local.client import Client, new_phone
 from deploy.local.suite import Suite
+from services.runtime.profile import Profile
 from tests.support.addresses import an_address
 from tests.support.books import Books
+from tests.support.profiles import used
 from tests.support.witness import Witness
 
 
 @pytest.fixture(scope="session")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
-    """Every part, on free ports."""
-    running = Suite(tmp_path_factory.mktemp("suite") / ".filmgate", ports=ports.free())
+def suite(tmp_path_factory: pytest.TempPathFactory, profile: Profile) -> Iterator[Suite]:
+    """Every part, on free ports, under the profile of the test; one at a time, as pytest keeps one for each profile."""
+    settings = {"FILMGATE_PROFILE": used(profile).name}
+    running = Suite(tmp_path_factory.mktemp("suite") / ".filmgate", ports=ports.free(), settings=settings)
     running.start()
     yield running
     running.stop()

@@ -36,7 +36,6 @@ OPEN = {row.name for row in contracts.methods(DESCRIPTORS) if row.gate == "OPEN"
 OTHERS = ["edge", "auth", "billing", "generation", "media", "worker", "privacy"]
 SERVED = {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT}
 REFUSED = {grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED}
-PROMISES = pytest.mark.promise("CARRY-3.3b", "AICC-10.2", "NEXA-4.1c", "KLING-P5.3", "SILICON-P5.2")
 
 
 def _methods(service: str) -> Iterator[str]:
@@ -59,7 +58,7 @@ async def _code(channel: grpc.aio.Channel, method: str) -> grpc.StatusCode:
     return grpc.StatusCode.OK
 
 
-@PROMISES
+@pytest.mark.promise("CARRY-3.3b", "AICC-10.2", "NEXA-4.1c", "KLING-P5.3", "SILICON-P5.2")
 @pytest.mark.parametrize("service", PACKAGES)
 async def test_each_role_reaches_what_it_is_there_for_and_nothing_else(suite, customer, service):
     await _staff_by_role(suite, service)

@@ -9,7 +9,9 @@ from deploy.local import ports
 from deploy.local.client import Refused, new_phone
 from deploy.local.suite import Suite
 from filmgate.privacy.v1 import audit_pb2, audit_pb2_grpc, policies_pb2, policies_pb2_grpc
+from services.runtime.profile import Profile
 from tests.support.operators import door
+from tests.support.profiles import used
 from tests.support.waiting import until_refused
 
 ORDER = {"model": "animatic", "prompt": "a quiet sea", "resolution": "480p", "duration_seconds": 2}
@@ -22,9 +24,10 @@ CALLS = [
 
 
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+def suite(tmp_path_factory: pytest.TempPathFactory, profile: Profile) -> Iterator[Suite]:
     """A suite of its own, since a new version concerns every customer."""
-    running = Suite(tmp_path_factory.mktemp("policies") / ".filmgate", ports=ports.free())
+    settings = {"FILMGATE_PROFILE": used(profile).name}
+    running = Suite(tmp_path_factory.mktemp("policies") / ".filmgate", ports=ports.free(), settings=settings)
     running.start()
     yield running
     running.stop()

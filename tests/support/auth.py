@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import pytest
 from google.type import date_pb2
 
 from filmgate.auth.v1 import accounts_pb2, accounts_pb2_grpc, keys_pb2, keys_pb2_grpc, logins_pb2, logins_pb2_grpc
@@ -26,6 +25,7 @@ from services.runtime.server import Room
 from tests.support import rpc
 from tests.support.clock import FakeClock
 from tests.support.database import Server
+from tests.support.profiles import used
 
 PEPPER = b"p" * 32
 PATIENCE_SECONDS = 10.0  # a busy machine may be slow; what is tested is what is decided
@@ -34,18 +34,6 @@ EMAIL = "bob@example.com"
 BORN = date_pb2.Date(year=2000, month=1, day=31)
 ADDRESS = (("x-filmgate-address", "203.0.113.7"), ("user-agent", "tests/1"))
 Send = logins_pb2.SendCodeRequest
-
-
-def promised(**clauses: str) -> pytest.MarkDecorator:
-    """Run a test once under each profile named, showing that document's clauses: `@promised(carry="CARRY-1.1")`."""
-    return pytest.mark.parametrize(
-        "auth",
-        [
-            pytest.param(profile, id=profile, marks=[pytest.mark.promise(clause) for clause in ids.split()])
-            for profile, ids in clauses.items()
-        ],
-        indirect=True,
-    )
 
 
 class Steady:
@@ -187,7 +175,7 @@ async def house(
     database: Database, folder: Path, clock: FakeClock, profile: Profile | None = None
 ) -> AsyncIterator[Auth]:
     """Run auth until the end of the block. Nothing works in the background: the test drives jobs and feed."""
-    steady, sealer, profile = Steady(), Sealer(folder / "keys"), profile or profiles.load("default")
+    steady, sealer, profile = Steady(), Sealer(folder / "keys"), used(profile or profiles.load("default"))
     keyring = Keyring(database, folder / "secrets", clock)
     await keyring.load()
     built = House(

@@ -19,25 +19,27 @@ from services.billing.wallets.expiry import ExpirySweep
 from services.billing.wallets.invariants import violations
 from services.billing.wallets.ledger import Ledger
 from services.billing.wallets.tables import Lot, Wallet
-from services.runtime import caller, ids, profile
+from services.runtime import caller, ids
+from services.runtime import profile as profiles
 from services.runtime.caller import Call, Caller
 from services.runtime.database import Database
 from services.runtime.profile import Profile
 from services.runtime.server import Room
 from tests.support.clock import FakeClock
 from tests.support.database import Server
+from tests.support.profiles import used
 
 CNY = 1_000_000
 DAY = 86_400
 
 
-def rules(trial: int = 0, open_videos: int = 3, valid_days: int = 30) -> Profile:
-    """The default profile with another trial credit (micro-units) and other limits."""
-    default = profile.load("default")
+def rules(trial: int = 0, open_videos: int = 3, valid_days: int = 30, profile: Profile | None = None) -> Profile:
+    """Return a profile, the default if none is given, with another trial credit (micro-units) and other limits."""
+    own = used(profile or profiles.load("default"))
     return dataclasses.replace(
-        default,
-        trial_credit=dataclasses.replace(default.trial_credit, amount_micros=trial, valid_days=valid_days),
-        limits=dataclasses.replace(default.limits, open_videos_per_organization=open_videos),
+        own,
+        trial_credit=dataclasses.replace(own.trial_credit, amount_micros=trial, valid_days=valid_days),
+        limits=dataclasses.replace(own.limits, open_videos_per_organization=open_videos),
     )
 
 
@@ -121,9 +123,9 @@ class Bank:
 
 @contextlib.asynccontextmanager
 async def bank(
-    postgres: Server, clock: FakeClock, *, journals_per_hour: int = 3600, books: Path = shelf.FOLDER, **limits: int
+    postgres: Server, clock: FakeClock, *, journals_per_hour: int = 3600, books: Path = shelf.FOLDER, **limits: Any
 ) -> AsyncIterator[Bank]:
-    """Open a bank on a fresh database, with the price books of a folder; `limits` as in `rules`."""
+    """Open a bank on a fresh database, with the price books of a folder; `limits` and `profile` as in `rules`."""
     async with postgres.database("billing") as database:
         opened = Bank(database, clock, rules(**limits), journals_per_hour)
         await opened.publish(books)

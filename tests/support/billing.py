@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from services.billing.wallets import store
 from services.generation.clients import Billing
 from services.runtime import channels
+from services.runtime.profile import Profile
 from tests.support import bank, rpc
 from tests.support.clock import FakeClock
 from tests.support.database import Server
@@ -52,11 +53,16 @@ class Cashier:
 
 @contextlib.asynccontextmanager
 async def cashier(
-    postgres: Server, clock: FakeClock, *, trial: int = 10 * bank.CNY, open_videos: int = 3
+    postgres: Server,
+    clock: FakeClock,
+    *,
+    trial: int = 10 * bank.CNY,
+    open_videos: int = 3,
+    profile: Profile | None = None,
 ) -> AsyncIterator[Cashier]:
-    """Serve billing with a trial credit in micro-units and so many slots."""
+    """Serve billing under a profile, with a trial credit in micro-units and so many slots."""
     async with (
-        bank.bank(postgres, clock, trial=trial, open_videos=open_videos) as opened,
+        bank.bank(postgres, clock, trial=trial, open_videos=open_videos, profile=profile) as opened,
         contextlib.AsyncExitStack() as server,
         contextlib.AsyncExitStack() as ways,
     ):

@@ -28,7 +28,8 @@ from services.generation.videos.jobs import VideoJobs
 from services.generation.videos.message import Writer
 from services.generation.videos.tables import VideoRow
 from services.generation.videos.watch import Feed
-from services.runtime import ids, profile
+from services.runtime import ids
+from services.runtime import profile as profiles
 from services.runtime.database import Database
 from services.runtime.errors import Failure
 from services.runtime.jobs import JobRow
@@ -38,6 +39,7 @@ from tests.support import rpc
 from tests.support.billing import Cashier, cashier
 from tests.support.clock import FakeClock
 from tests.support.database import Server
+from tests.support.profiles import used
 
 ORDER = {"model": "animatic", "prompt": "a lighthouse at dusk", "duration_seconds": 2, "resolution": "480p"}
 PRICE = 100_000
@@ -160,11 +162,11 @@ class _RolledBack(Exception):
 
 @contextlib.asynccontextmanager
 async def house(
-    postgres: Server, clock: FakeClock, folder: Path, *, rules: str = "default", **money: int
+    postgres: Server, clock: FakeClock, folder: Path, profile: Profile | None = None, **money: int
 ) -> AsyncIterator[House]:
     """Serve generation under a profile, with a loaded model and a customer with credit; `money` as in `cashier`."""
-    async with postgres.database("generation") as database, cashier(postgres, clock, **money) as till:
-        kept = profile.load(rules)
+    kept = used(profile or profiles.load("default"))
+    async with postgres.database("generation") as database, cashier(postgres, clock, profile=kept, **money) as till:
         settings = rpc.settings("generation", GenerationSettings)
         lists = words.load(settings.word_lists, kept.moderation.word_lists)
         writer = Writer("https://films.example")

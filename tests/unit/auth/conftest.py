@@ -2,7 +2,6 @@
 
 import pytest
 
-from services.runtime import profile as profiles
 from tests.support import auth as support
 
 
@@ -14,8 +13,7 @@ async def database(postgres):
 
 
 @pytest.fixture
-async def auth(request, database, clock, tmp_path):
-    """The whole service, under the default profile unless the test is parametrised with the name of another."""
-    profile = profiles.load(getattr(request, "param", "default"))
+async def auth(profile, database, clock, tmp_path):
+    """The whole service, under the profile of the test."""
     async with support.house(database, tmp_path, clock, profile) as running:
         yield running

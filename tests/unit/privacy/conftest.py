@@ -7,6 +7,7 @@ from services.privacy.config import PrivacySettings
 from services.privacy.policies import first
 from tests.support import rpc
 from tests.support.auth_server import AuthServer
+from tests.support.profiles import used
 
 
 @pytest.fixture
@@ -17,9 +18,9 @@ async def database(postgres):
 
 
 @pytest.fixture
-async def served(database, clock):
+async def served(database, clock, profile):
     """The service with its first texts published; AcceptPolicy does not wait for auth here."""
-    settings = rpc.settings("privacy", PrivacySettings, acceptance_wait_seconds=0)
+    settings = rpc.settings("privacy", PrivacySettings, acceptance_wait_seconds=0, profile=used(profile).name)
     await first.publish_all(database, settings.policy_texts, clock)
     async with rpc.serve("privacy", rooms(settings, database, clock), clock=clock) as running:
         yield running

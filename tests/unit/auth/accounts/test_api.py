@@ -21,7 +21,7 @@ from services.runtime import profile as profiles
 from services.runtime.database import tables_of
 from tests.support import auth as support
 from tests.support import rpc
-from tests.support.auth import ADDRESS, BORN, EMAIL, PHONE, promised
+from tests.support.auth import ADDRESS, BORN, EMAIL, PHONE
 
 MINOR = date_pb2.Date(year=2008, month=11, day=22)
 EIGHTEEN = date_pb2.Date(year=2008, month=11, day=21)
@@ -38,7 +38,7 @@ def wanted(flow: str, code: str, **fields) -> accounts_pb2.RegisterRequest:
     return accounts_pb2.RegisterRequest(**{"flow_id": flow, "code": code, "birth_date": BORN, **fields})
 
 
-@promised(carry="CARRY-1.1", aicc="AICC-1.1", nexa="NEXA-1.1.1", silicon="SILICON-P1.1.1")
+@pytest.mark.promise("CARRY-1.1", "AICC-1.1", "NEXA-1.1.1", "SILICON-P1.1.1")
 async def test_registration_by_phone_makes_all_that_an_account_needs(auth):
     flow, code = await auth.code(PHONE)
     made = await auth.accounts.Register(wanted(flow, code, display_name="Bob", locale="zh-CN"), metadata=ADDRESS)
@@ -54,7 +54,7 @@ async def test_registration_by_phone_makes_all_that_an_account_needs(auth):
     assert again.session.id != made.tokens.session.id
 
 
-@promised(carry="CARRY-1.1b")
+@pytest.mark.promise("CARRY-1.1b")
 async def test_registration_by_email(auth):
     person = await auth.register(EMAIL)
     account = await auth.accounts.GetAccount(accounts_pb2.GetAccountRequest(), metadata=person.metadata())
@@ -72,7 +72,7 @@ async def test_what_is_personal_is_sealed_under_the_accounts_own_key(auth):
     assert "2000-01-31" not in dump
 
 
-@promised(carry="CARRY-5.1", aicc="AICC-11.1", nexa="NEXA-7.1")
+@pytest.mark.promise("CARRY-5.1", "AICC-11.1", "NEXA-7.1")
 async def test_nobody_under_eighteen_and_nothing_is_stored(auth):
     flow, code = await auth.code()
     before = await rows(auth)
@@ -86,7 +86,7 @@ async def test_nobody_under_eighteen_and_nothing_is_stored(auth):
     await auth.accounts.Register(wanted(flow, code, birth_date=EIGHTEEN), metadata=ADDRESS)
 
 
-@pytest.mark.parametrize("auth", ["silicon"], indirect=True)
+@pytest.mark.parametrize("profile", ["silicon"], indirect=True)
 async def test_nobody_of_fourteen_and_under(auth):
     flow, code = await auth.code()
     async with rpc.refused(reason="AGE_NOT_ALLOWED"):
@@ -120,7 +120,7 @@ async def test_where_a_guardian_would_have_to_consent_nobody_is_let_in(database,
             await auth.accounts.Register(wanted(flow, code, birth_date=MINOR), metadata=ADDRESS)
 
 
-@promised(carry="CARRY-1.1")
+@pytest.mark.promise("CARRY-1.1")
 async def test_a_contact_point_belongs_to_one_account_and_only_who_holds_the_code_is_told(auth):
     first = await auth.code()
     auth.clock.advance(60)
@@ -150,7 +150,7 @@ async def test_addresses_that_differ_in_case_are_one(auth):
     assert auth.messages()[-1]["template"] == "already_registered"
 
 
-@promised(carry="CARRY-1.1c")
+@pytest.mark.promise("CARRY-1.1c")
 async def test_without_a_proved_contact_point_there_is_no_account(auth):
     flow, code = await auth.code()
     wrong = f"{(int(code) + 1) % 1_000_000:06d}"
@@ -205,7 +205,7 @@ async def test_an_account_changes_what_is_given(auth):
         await auth.accounts.UpdateAccount(update(locale="fr"), metadata=person.metadata())
 
 
-@promised(kling="KLING-P7.3b")
+@pytest.mark.promise("KLING-P7.3b")
 async def test_what_proves_identity_cannot_be_changed_by_its_owner(auth):
     fields = {field.name for field in accounts_pb2.UpdateAccountRequest.DESCRIPTOR.fields}
     assert fields == {"display_name", "locale"}
@@ -215,7 +215,7 @@ async def test_what_proves_identity_cannot_be_changed_by_its_owner(auth):
     assert changed.masked_phone == "+86*********00"
 
 
-@promised(aicc="AICC-1.1e", nexa="NEXA-1.1.1e")
+@pytest.mark.promise("AICC-1.1e", "NEXA-1.1.1e")
 async def test_no_method_moves_an_account_to_another_person(auth):
     """What a customer can send to the rooms that own identity never names another account, owner or contact point."""
     customers = [
@@ -233,7 +233,7 @@ async def test_no_method_moves_an_account_to_another_person(auth):
     assert {method.name for method in customers if "id" in method.input_type.fields_by_name} == {"EndSession"}
 
 
-@promised(silicon="SILICON-U1.2.4c")
+@pytest.mark.promise("SILICON-U1.2.4c")
 async def test_nobody_is_asked_for_a_password_and_none_is_stored(auth):
     files = (accounts_pb2, logins_pb2, organizations_pb2)
     fields = {
@@ -270,7 +270,7 @@ def at(moment: datetime.datetime) -> Timestamp:
     return stamp
 
 
-@promised(carry="CARRY-5.3", silicon="SILICON-U1.1b")
+@pytest.mark.promise("CARRY-5.3", "SILICON-U1.1b")
 async def test_a_freeze_is_shown_told_and_audited_and_can_be_lifted(auth):
     person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
     request = accounts_pb2.FreezeAccountRequest(account=person.account, scope="ALL", reason="minor")

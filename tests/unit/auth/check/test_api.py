@@ -17,7 +17,7 @@ from services.auth.keys import domain
 from services.auth.keys.tables import Key
 from services.runtime.caller import Verifier
 from tests.support import rpc
-from tests.support.auth import ADDRESS, promised
+from tests.support.auth import ADDRESS
 from tests.support.checks import (
     CREATE,
     EXTENSIONS,
@@ -112,7 +112,7 @@ async def test_an_open_method_passes_without_a_token_whatever_is_sent(auth):
         assert list(answer.ok_response.headers_to_remove) == ["x-filmgate-caller"]
 
 
-@promised(aicc="AICC-10.1b", nexa="NEXA-6.1", carry="CARRY-1.1c")
+@pytest.mark.promise("AICC-10.1b", "NEXA-6.1", "CARRY-1.1c")
 async def test_a_missing_expired_or_revoked_credential_is_refused(auth):
     person = await auth.register()
     soon = at(auth.clock.now() + datetime.timedelta(seconds=60))
@@ -130,7 +130,7 @@ async def test_a_missing_expired_or_revoked_credential_is_refused(auth):
     await refused(auth, "TOKEN_EXPIRED", person.access)
 
 
-@promised(aicc="AICC-1.1f", nexa="NEXA-1.1.1f", kling="KLING-P1.1.1b")
+@pytest.mark.promise("AICC-1.1f", "NEXA-1.1.1f", "KLING-P1.1.1b")
 async def test_public_pages_need_no_login_and_the_rest_does(auth):
     prices = {"gate": "OPEN", "audience": "billing", "method": "filmgate.billing.v1.Prices/ListPrices"}
     assert (await check(auth, **prices)).status.code == 0

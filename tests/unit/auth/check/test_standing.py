@@ -3,6 +3,7 @@
 import datetime
 import json
 
+import pytest
 import sqlalchemy as sa
 from google.type import date_pb2
 
@@ -11,11 +12,11 @@ from filmgate.auth.v1.accounts_pb2_grpc import AccountsStub
 from services.auth.keys import domain
 from tests.support import auth as support
 from tests.support import rpc
-from tests.support.auth import ADDRESS, EMAIL, PHONE, promised
+from tests.support.auth import ADDRESS, EMAIL, PHONE
 from tests.support.checks import ACCEPT, CREATE, GET, accept, at, check, passes, refused, set_policy
 
 
-@promised(kling="KLING-A3.3")
+@pytest.mark.promise("KLING-A3.3")
 async def test_a_frozen_account_is_refused_by_all_its_keys_at_once(auth):
     person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
     keys = [(await auth.key(person)).secret for _ in range(2)]
@@ -30,7 +31,7 @@ async def test_a_frozen_account_is_refused_by_all_its_keys_at_once(auth):
         await passes(auth, credential)
 
 
-@promised(kling="KLING-A12.1")
+@pytest.mark.promise("KLING-A12.1")
 async def test_on_a_guardians_notice_staff_stop_browsing_use_by_key_or_spending(auth):
     person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
     made = await auth.key(person)
@@ -51,7 +52,7 @@ async def test_on_a_guardians_notice_staff_stop_browsing_use_by_key_or_spending(
     assert {event.detail["reason"] for event in auth.recorded if event.action == "FreezeAccount"} == {"guardian"}
 
 
-@promised(silicon="SILICON-U1.1")
+@pytest.mark.promise("SILICON-U1.1")
 async def test_who_is_fourteen_may_not_register_and_an_account_of_his_is_stopped_at_once(auth):
     fourteen = date_pb2.Date(year=2011, month=11, day=22)
     flow, code = await auth.code(EMAIL)
@@ -80,7 +81,7 @@ async def test_a_freeze_of_spending_leaves_reading_and_ends_by_the_clock(auth):
     await passes(auth, made.secret, method=CREATE, verb="POST")
 
 
-@promised(silicon="SILICON-U1.3c")
+@pytest.mark.promise("SILICON-U1.3c")
 async def test_a_disabled_account_keeps_the_record_of_its_agreement(auth):
     person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
     await set_policy(auth)
@@ -102,7 +103,7 @@ async def test_a_freeze_of_keys_leaves_the_session(auth):
     await refused(auth, "ACCOUNT_FROZEN", person.access, **method)
 
 
-@promised(carry="CARRY-0.1", kling="KLING-A0.2")
+@pytest.mark.promise("CARRY-0.1", "KLING-A0.2")
 async def test_core_calls_need_the_policy_in_force(auth):
     person = await auth.register()
     made = await auth.key(person)
@@ -174,7 +175,7 @@ async def test_with_the_database_stopped_what_is_known_goes_on_and_nothing_else_
     await passes(auth, made.secret, strictness="LENIENT")
 
 
-@promised(silicon="SILICON-U1.3b")
+@pytest.mark.promise("SILICON-U1.3b")
 async def test_the_rate_of_an_account_is_limited_with_a_clear_error(auth):
     person = await auth.register()
     made = await auth.key(person)

@@ -13,7 +13,7 @@ from services.auth.keys import domain, store
 from services.runtime import profile as profiles
 from tests.support import auth as support
 from tests.support import rpc
-from tests.support.auth import EMAIL, PHONE, promised
+from tests.support.auth import EMAIL, PHONE
 
 Key = keys_pb2.Key
 
@@ -150,7 +150,7 @@ async def test_keys_come_in_pages_newest_first_revoked_ones_too(auth):
     assert seen == made[::-1]
 
 
-@promised(silicon="SILICON-U2.2.3")
+@pytest.mark.promise("SILICON-U2.2.3")
 async def test_a_key_is_its_projects_alone_and_cannot_be_moved(auth):
     bob, eve = await auth.register(PHONE), await auth.register(EMAIL)
     made = await auth.key(bob)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from filmgate.auth.v1 import notices_pb2, notices_pb2_grpc
 from services.auth.notices.tables import Notice
 from tests.support import rpc
-from tests.support.auth import EMAIL, PHONE, promised
+from tests.support.auth import EMAIL, PHONE
 
 
 def notice(person, **fields) -> notices_pb2.NotifyRequest:
@@ -17,7 +17,7 @@ def notice(person, **fields) -> notices_pb2.NotifyRequest:
     return notices_pb2.NotifyRequest(**{**wanted, **fields})
 
 
-@promised(carry="CARRY-1.1e")
+@pytest.mark.promise("CARRY-1.1e")
 @pytest.mark.parametrize(("target", "channel"), [(PHONE, "PHONE"), (EMAIL, "EMAIL")])
 async def test_a_notice_goes_to_the_registered_contact_point(auth, target, channel):
     person = await auth.register(target)

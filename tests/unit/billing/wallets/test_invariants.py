@@ -32,10 +32,10 @@ FALSIFIED = {
 
 @pytest.mark.promise("KLING-A8.1c")
 @pytest.mark.parametrize("rule", FALSIFIED)
-async def test_a_falsified_book_is_found(postgres, clock, rule):
+async def test_a_falsified_book_is_found(postgres, clock, profile, rule):
     owner_url, url = postgres.urls("billing")
     database, owner = Database(url), Database(owner_url)
-    house = Bank(database, clock, rules())
+    house = Bank(database, clock, rules(profile=profile))
     await house.publish()
     customer = ids.new("org")
     await house.give(customer, 2 * CNY)

@@ -23,8 +23,8 @@ PRICE = CNY // 2
 
 
 @pytest.fixture
-async def house(postgres, clock):
-    async with bank.bank(postgres, clock) as opened:
+async def house(postgres, clock, profile):
+    async with bank.bank(postgres, clock, profile=profile) as opened:
         yield opened
         assert await opened.violations() == []
 
@@ -244,12 +244,12 @@ async def test_a_lot_cannot_be_spent_from_its_very_date_on(house, clock):
 
 
 @pytest.mark.promise("KLING-A2.2", "KLING-A10.2", "SILICON-U6.3")
-async def test_a_video_keeps_the_price_that_it_was_sold_at(postgres, clock, tmp_path):
+async def test_a_video_keeps_the_price_that_it_was_sold_at(postgres, clock, tmp_path, profile):
     """Listed, held and charged at one price, although a dearer book has come into force before the end."""
     dear = {"rates": {"animatic": {"720p": "9.00"}}, "version": 2, "effective_time": "2026-11-21T13:00:00Z"}
     for number, changes in enumerate(({}, dear), 1):
         (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(shelf.contents()[0] | changes), "utf-8")
-    async with bank.bank(postgres, clock, books=tmp_path) as house:
+    async with bank.bank(postgres, clock, books=tmp_path, profile=profile) as house:
         customer = ids.new("org")
         await house.give(customer, 100 * CNY)
         listed = prices.in_force(await house.books(), clock.now()).rates["animatic", "720p"]

@@ -15,9 +15,9 @@ from tests.support.bank import CNY, order
 
 
 @pytest.fixture
-async def open_bank(postgres, clock):
+async def open_bank(postgres, clock, profile):
     """A wallet with 1 CNY in cash, one hold of 0.50 that is open, and one that was charged."""
-    async with bank.bank(postgres, clock) as opened:
+    async with bank.bank(postgres, clock, profile=profile) as opened:
         opened.organization = ids.new("org")
         opened.lot = await opened.give(opened.organization, 2 * CNY)
         opened.ended = await opened.authorize(order(opened.organization, clock))

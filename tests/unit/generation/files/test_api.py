@@ -182,17 +182,9 @@ async def until_waiting(house):
                     return
 
 
-PROFILES = [
-    pytest.param("aicc", marks=pytest.mark.promise("AICC-1.5b")),
-    pytest.param("nexa", marks=pytest.mark.promise("NEXA-1.1.5b")),
-    pytest.param("kling", marks=pytest.mark.promise("KLING-A11.11")),
-    "silicon",
-]
-
-
-@pytest.mark.parametrize("rules", PROFILES)
-async def test_what_was_uploaded_and_made_is_removed_when_the_profile_says(postgres, clock, tmp_path, rules):
-    async with generation.house(postgres, clock, tmp_path, rules=rules) as house:
+@pytest.mark.promise("AICC-1.5b", "NEXA-1.1.5b", "KLING-A11.11")
+async def test_what_was_uploaded_and_made_is_removed_when_the_profile_says(postgres, clock, tmp_path, profile):
+    async with generation.house(postgres, clock, tmp_path, profile) as house:
         file = await house.picture()
         video = await house.create(image=file, request_id="my-book-7")
         await house.start(video.id)

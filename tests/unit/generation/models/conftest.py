@@ -4,6 +4,6 @@ from tests.support import generation
 
 
 @pytest.fixture
-async def house(postgres, clock, tmp_path):
-    async with generation.house(postgres, clock, tmp_path) as opened:
+async def house(postgres, clock, tmp_path, profile):
+    async with generation.house(postgres, clock, tmp_path, profile) as opened:
         yield opened

@@ -6,12 +6,12 @@ import pytest
 
 from services.generation.files.objects import open_store
 from services.generation.triton import client
-from services.runtime import profile
+from tests.support.profiles import used
 from tests.unit.generation.worker.studio import Studio
 
 
 @pytest.fixture
-def open_studio(postgres, clock, tmp_path):
+def open_studio(postgres, clock, tmp_path, profile):
     """Opens a studio at the Triton of an address."""
 
     @contextlib.asynccontextmanager
@@ -20,7 +20,7 @@ def open_studio(postgres, clock, tmp_path):
         try:
             async with postgres.database("generation") as database:
                 objects = open_store(str(tmp_path / "objects"))
-                yield Studio(database, clock, server, objects, profile.load("default"))
+                yield Studio(database, clock, server, objects, used(profile))
         finally:
             await server.close()
 
@@ -49,6 +49,6 @@ async def lone_studio(open_studio):
 
 
 @pytest.fixture
-def studio_rules():
-    """The rules of the default profile."""
-    return profile.load("default")
+def studio_rules(profile):
+    """The rules of the test's profile."""
+    return profile

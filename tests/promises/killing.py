@@ -1,0 +1,156 @@
+"""Runs mutants: each in a scratch copy of the working tree, against the tests that bear its ids."""
+
+import concurrent.futures
+import dataclasses
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tests.promises import notes
+from tests.promises.clauses import ROOT, Mark
+from tests.promises.mutants import Mutant, tests_of
+
+COPIES = 2
+"""Runs at once: a run waits as much as it works."""
+RUN_SECONDS = 600
+INTERRUPTED = 2
+"""pytest's exit status when it could not even collect."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What became of one mutant: by id, `red`, `green` or `invalid`, and what was seen."""
+
+    mutant: Mutant
+    outcomes: dict[str, tuple[str, str]]
+    seconds: float
+
+
+class Copy:
+    """A scratch copy of the working tree, generated code included; the environments are the tree's own, by symlink."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "tree"
+        self._home = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, capture_output=True, check=True, text=True,
+        )  # fmt: skip
+        for name in filter(None, listed.stdout.split("\0")):
+            if (ROOT / name).is_file():
+                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.root / name, follow_symlinks=False)
+        shutil.copytree(ROOT / "gen", self.root / "gen")
+        for environment in ROOT.glob(".venv*"):
+            if not (self.root / environment.name).exists():
+                (self.root / environment.name).symlink_to(environment.resolve())
+
+    def judge(self, mutant: Mutant, marks: Sequence[Mark]) -> Result:
+        """Apply a mutant, run the tests that bear its ids, and undo it."""
+        began = time.monotonic()
+        before = mutant.apply(self.root)
+        self._forget_compiled(mutant)
+        try:
+            outcomes = self._outcomes(mutant, tests_of(mutant.ids, marks))
+        finally:
+            (self.root / mutant.file).write_text(before, encoding="utf-8")
+            self._forget_compiled(mutant)
+            if mutant.regenerates:
+                self._generate()
+        return Result(mutant, outcomes, time.monotonic() - began)
+
+    def _outcomes(self, mutant: Mutant, tests: list[str]) -> dict[str, tuple[str, str]]:
+        if mutant.regenerates and (said := self._generate()):
+            return dict.fromkeys(mutant.ids, ("invalid", f"make protos refuses it: {said}"))
+        path = self._home / "verdict.json"
+        path.unlink(missing_ok=True)
+        environment = {"FILMGATE_MUTANT_IDS": " ".join(mutant.ids), "FILMGATE_MUTANT_VERDICT": str(path)}
+        options = ["-q", "-p", "tests.promises.verdict", f"--basetemp={self._home / 'tests'}"]
+        status = self._run([sys.executable, "-m", "pytest", *options, *tests], environment)
+        if status == INTERRUPTED or not path.exists():
+            return dict.fromkeys(mutant.ids, ("invalid", f"pytest ended with {status}; see {self._home / 'out.txt'}"))
+        verdict = json.loads(path.read_text(encoding="utf-8"))
+        return {id: _outcome(id, verdict) for id in mutant.ids}
+
+    def _generate(self) -> str:
+        """Make the generated code anew; returns the last line of what went wrong."""
+        status = self._run([sys.executable, "-m", "deploy.protos"], {})
+        return "" if status == 0 else (self._home / "out.txt").read_text(encoding="utf-8").strip()[-300:]
+
+    def _run(self, command: list[str], environment: dict[str, str]) -> int:
+        """Run a command in the copy, its words in out.txt; one that takes too long is ended with its children."""
+        given = {**os.environ, "PYTHONPATH": ".:gen", **environment}
+        with (self._home / "out.txt").open("w", encoding="utf-8") as out:
+            process = subprocess.Popen(
+                command, cwd=self.root, env=given, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            )
+            try:
+                return process.wait(RUN_SECONDS)
+            except BaseException as end:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                if isinstance(end, subprocess.TimeoutExpired):
+                    return -signal.SIGKILL
+                raise
+
+    def _forget_compiled(self, mutant: Mutant) -> None:
+        """Two versions of one length, written within one second, look the same to Python's cache."""
+        path = self.root / mutant.file
+        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+            compiled.unlink()
+
+
+def _outcome(id: str, verdict: dict) -> tuple[str, str]:
+    if id in verdict["red"]:
+        return "red", verdict["red"][id]
+    if odd := verdict["odd"].get(id) or verdict["odd"].get("collection"):
+        return "invalid", odd
+    return ("green", f"{verdict['ran']} tests ran") if verdict["ran"] else ("invalid", "no test ran")
+
+
+def run(mutants: Sequence[Mutant], marks: Sequence[Mark], say: Callable[[Result], None]) -> list[Result]:
+    """Judge all mutants, so many at once as there are copies; `say` hears of each as it ends, and it is noted."""
+    results: list[Result] = []
+    commit = _commit()
+    with tempfile.TemporaryDirectory(prefix="filmgate-mutants-") as folder:
+        free: queue.Queue[Copy] = queue.Queue()
+        for number in range(min(COPIES, len(mutants))):
+            (Path(folder) / str(number)).mkdir()
+            free.put(Copy(Path(folder) / str(number)))
+
+        def judge(mutant: Mutant) -> Result:
+            copy = free.get()
+            try:
+                return copy.judge(mutant, marks)
+            finally:
+                free.put(copy)
+
+        with concurrent.futures.ThreadPoolExecutor(COPIES) as pool:
+            for future in concurrent.futures.as_completed([pool.submit(judge, mutant) for mutant in mutants]):
+                results.append(future.result())
+                say(results[-1])
+                note(results[-1], commit)
+    return results
+
+
+def note(result: Result, commit: str, root: Path = ROOT) -> None:
+    """Write a result to `.filmgate/promises-mutants.json`: by id and mutant, the outcome, the test and the commit."""
+    known = notes.load(root / notes.MUTANTS)
+    for id, (outcome, seen) in result.outcomes.items():
+        row = {"mutant": result.mutant.name, "outcome": outcome, "seen": seen, "commit": commit}
+        known[id] = {**known.get(id, {}), result.mutant.digest: row}
+    notes.write(root / notes.MUTANTS, dict(sorted(known.items())))
+
+
+def _commit() -> str:
+    """The commit of the working tree, with a plus when there are changes on top of it."""
+    words = ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, check=True, text=True).stdout.strip()
