@@ -16,6 +16,7 @@ from services.generation.triton import client as triton
 from services.generation.worker import film
 from services.generation.worker.config import WorkerSettings
 from services.runtime import profile
+from services.runtime.config import from_env
 
 LOOK_SECONDS = 0.002
 POLLS = 20
@@ -34,7 +35,8 @@ async def measure(stage: Stage, singles: int, backlog: int, lives: int) -> dict[
 
 @asynccontextmanager
 async def _triton(stage: Stage) -> AsyncIterator[InferenceServerClient]:
-    server = triton.connect(f"127.0.0.1:{stage.suite.ports.triton_port}")
+    settings = from_env(WorkerSettings, stage.suite.env("worker"))
+    server = triton.connect(settings.triton_address, settings.triton_tls())
     try:
         yield server
     finally:

@@ -11,6 +11,7 @@ from typing import Any
 from deploy.envoy import __main__ as edge
 from deploy.envoy import envoy
 from deploy.envoy.settings import EdgeSettings
+from deploy.k8s import certificates
 from deploy.k8s.objects import Object, Pod, Rendered
 from deploy.k8s.tools import ROOT, Fault
 from deploy.local.suite import COMMANDS, SERVICES
@@ -40,7 +41,7 @@ PREFIX, FILE = "FILMGATE_", "_FILE"
 IMAGE = "filmgate/suite"
 REFUSED = {"auth": ["the outbox of files"]}
 """What a process still refuses to do on a network: there is no sender of mail and SMS yet. Nothing hides it."""
-NOT_FROM_US = ("--model-repository", "--backend-directory", "--backend-config")
+NOT_FROM_US = ("--model-repository", "--backend-directory", "--backend-config", *certificates.TRITON_FILES)
 """Triton's arguments that name places, which differ between a container and this machine."""
 
 

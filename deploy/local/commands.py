@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from deploy.local import config, ready
+from deploy.local import config
 from deploy.local.lock import Lock
 from deploy.local.ports import Ports
 from deploy.local.suite import Suite
@@ -49,7 +49,7 @@ def status() -> int:
         sound = sound and answers
         again = f", started again {part['restarts']} times" if part["restarts"] else ""
         print(f"  {name:<12} {'ready' if answers else 'NOT READY':<10} process {part['pid']}{again}")
-    for model, why in ready.models(suite.ports.triton_port).items():
+    for model, why in suite.models().items():
         sound = sound and not why
         print(f"  {model:<12} {f'NOT OFFERED: {why}' if why else 'offered'}")
     return 0 if sound else 1

@@ -17,6 +17,7 @@ DATABASE_OF = {
     "worker": "generation",
     "privacy": "privacy",
 }
+TRITON_TLS = {"CA": "ca.crt", "CERT": "worker.crt", "KEY": "worker.key"}
 # The rest of a person's environment (proxies above all) has no business in a process that talks to loopback only.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -77,6 +78,8 @@ def environment(
     if hasattr(ports, f"{name}_health_port"):
         own["FILMGATE_HEALTH_PORT"] = str(ports.health(name))
         own["FILMGATE_METRICS_PORT"] = str(ports.metrics(name))
+    if name == "worker":
+        own |= {f"FILMGATE_TRITON_TLS_{part}": str(certs / "triton" / file) for part, file in TRITON_TLS.items()}
     for field, number in dataclasses.asdict(ports).items():
         own[f"FILMGATE_{field.upper()}"] = str(number)
     for peer in ("auth", "billing", "generation", "privacy", "media", "triton"):

@@ -9,6 +9,7 @@ from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from services.generation.triton import contract
+from services.generation.triton.client import NAMED
 
 PATIENCE = 0.5  # seconds
 _OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
@@ -27,14 +28,22 @@ def healthy(port: int) -> bool:
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def models(port: int) -> dict[str, str]:
-    """What the Triton on this loopback port was told to load: why a model is not loaded, by name; empty: it is.
+def models(port: int, certificates: Path) -> dict[str, str]:
+    """Return what the Triton on this loopback port was told to load: why a model is not loaded, by name; empty: it is.
 
-    Empty when the server does not answer.
+    `certificates` is the folder with Triton's ca.crt and the worker's certificate for it, the only one that opens it.
+    Empty when the server does not answer, or not to this certificate.
     """
     if not _listens_on(port):
         return {}
-    server = InferenceServerClient(f"127.0.0.1:{port}", channel_args=[*_OPTIONS])
+    try:
+        authority, certificate, key = (
+            (certificates / name).read_bytes() for name in ("ca.crt", "worker.crt", "worker.key")
+        )
+    except OSError:
+        return {}
+    credentials = grpc.ssl_channel_credentials(authority, key, certificate)
+    server = InferenceServerClient(f"127.0.0.1:{port}", creds=credentials, channel_args=[*_OPTIONS, *NAMED])
     try:
         index = server.get_model_repository_index(client_timeout=PATIENCE).models
     except (InferenceServerException, grpc.RpcError):
@@ -48,9 +57,9 @@ def models(port: int) -> dict[str, str]:
     }
 
 
-def makes_videos(port: int) -> bool:
-    """Whether the Triton on this loopback port has loaded a model."""
-    return "" in models(port).values()
+def makes_videos(port: int, certificates: Path) -> bool:
+    """Whether the Triton on this loopback port has loaded a model; `certificates` as in `models`."""
+    return "" in models(port, certificates).values()
 
 
 def envoy_live(admin: Path) -> bool:

@@ -145,8 +145,12 @@ class Suite:
         if name == "envoy":
             return ready.envoy_live(self.admin_socket)
         if name == "triton":
-            return ready.makes_videos(self.ports.triton_port)
+            return self._triton.ready()
         return ready.healthy(self.ports.health(name))
+
+    def models(self) -> dict[str, str]:
+        """Return what Triton was told to load, as `ready.models`; also for a suite of another process."""
+        return ready.models(self.ports.triton_port, self._triton.certificates)
 
     def is_ready(self, name: str) -> bool:
         """Whether our own process `name` lives and can serve."""
@@ -233,7 +237,7 @@ class Suite:
 
     def _refuse_empty(self, triton: Process) -> None:
         """A Triton that has tried all its models and has none will not become ready."""
-        found = ready.models(self.ports.triton_port)
+        found = self.models()
         if found and "" not in found.values() and not any(why.startswith("LOADING") for why in found.values()):
             told = "\n".join(f"{model}: {why}" for model, why in found.items())
             raise SuiteError(f"Triton could load no model.\n{told}\nIts log is {triton.log}.")

@@ -14,7 +14,7 @@ import os
 import shutil
 from pathlib import Path
 
-from deploy.local import ready
+from deploy.local import certificates, ready
 from deploy.local.files import private_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,7 @@ class Triton:
 
     `site` is the environment of its programs and models, made by the system's own python3: for models that need torch
     the one of `make setup-wan`, if it is there. `models` of `repository` are loaded at start; one that cannot be loaded
-    does not keep the others away.
+    does not keep the others away. The certificates are those of `certificates.make_triton(home)`.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Triton:
         self.home = home
         self.port = port
         self.models = models
+        self.certificates = certificates.triton_folder(home)
         self._repository = repository
         self._site = site or _site(models)
 
@@ -56,6 +57,7 @@ class Triton:
         Raises TritonError when the environment is absent.
         """
         self.sweep()
+        certs = self.certificates
         return [
             str(self._wheel / "bin" / "tritonserver"),
             f"--model-repository={self._repository}",
@@ -70,6 +72,11 @@ class Triton:
             "--allow-metrics=false",
             "--grpc-address=127.0.0.1",
             f"--grpc-port={self.port}",
+            # Loopback is no lock: who may call Triton loads a model of his own, which is code (review S2).
+            "--grpc-use-ssl-mutual=true",
+            f"--grpc-server-cert={certs / 'triton.crt'}",
+            f"--grpc-server-key={certs / 'triton.key'}",
+            f"--grpc-root-cert={certs / 'ca.crt'}",
             f"--grpc-http2-min-recv-ping-interval-without-data={PING_MILLISECONDS}",
         ]
 
@@ -79,11 +86,11 @@ class Triton:
 
     def ready(self) -> bool:
         """Whether the server listens and has loaded a model; it listens only when it has tried all of `models`."""
-        return ready.makes_videos(self.port)
+        return ready.makes_videos(self.port, self.certificates)
 
     def troubles(self) -> dict[str, str]:
         """Why those of `models` that are not loaded are not, by name; only for a server that listens."""
-        found = ready.models(self.port)
+        found = ready.models(self.port, self.certificates)
         return {model: found.get(model) or "It is not loaded." for model in self.models if found.get(model) != ""}
 
     def missing(self) -> list[str]:

@@ -19,7 +19,7 @@ from tests.protocol import explorer, invariants
 from tests.protocol.conformance import seen_of
 from tests.protocol.model import RIGHT
 from tests.protocol.rules import Scope
-from tests.support import generation, rpc
+from tests.support import generation, rpc, tls
 from tests.support.films import PROVIDER
 from tests.support.generation import MADE, ORDER, refusal
 from tests.support.transitions import Recorder, Unexplained
@@ -94,7 +94,7 @@ async def start(house, video_id):
 
 def maker(house):
     """The worker's handler, with a Triton that cannot be reached."""
-    server = triton.connect("127.0.0.1:1")
+    server = triton.connect("127.0.0.1:1", tls.triton())
     return Maker(house.database, server, house.objects, house.rules, house.clock, PROVIDER, 60.0)
 
 

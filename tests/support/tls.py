@@ -22,6 +22,16 @@ def _made(authority: str) -> Path:
     return folder
 
 
+def triton(authority: str = "suite") -> tuple[bytes, bytes, bytes]:
+    """Return (authority, certificate, key) in PEM that no running Triton knows: each has its own authority."""
+    return of_triton(certificates.triton_folder(home(authority)))
+
+
+def of_triton(folder: Path) -> tuple[bytes, bytes, bytes]:
+    """Return (authority, certificate, key) in PEM of the one client of the Triton with its files in `folder`."""
+    return tuple((folder / name).read_bytes() for name in ("ca.crt", "worker.crt", "worker.key"))  # type: ignore[return-value]
+
+
 def leaf(name: str) -> str:
     """Whose certificate a process shows: its own, or billing's for one that is not of the suite (a toy)."""
     return name if name in certificates.NAMES else "billing"

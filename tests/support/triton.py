@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from deploy.local import certificates
 from deploy.local.process import Process
 from deploy.local.triton import REPOSITORY, ROOT, Triton
+from tests.support import tls
 
 START_SECONDS = 60.0
 
@@ -27,6 +29,7 @@ class Server:
         self.triton = Triton(home, port or _free_port(), models=models, repository=repository)
         environment = {"PATH": os.environ["PATH"], **self.triton.environment(), **(settings or {})}
         home.mkdir(parents=True, exist_ok=True)
+        certificates.make_triton(home)
         command, sweep = self.triton.command(), self.triton.command
         self.process = Process("triton", command, environment, home / "triton.log", ROOT, prepare=sweep)
 
@@ -34,6 +37,11 @@ class Server:
     def address(self) -> str:
         """host:port of its gRPC."""
         return f"127.0.0.1:{self.triton.port}"
+
+    @property
+    def tls(self) -> tuple[bytes, bytes, bytes]:
+        """What its one client shows it: (authority, certificate, key) in PEM."""
+        return tls.of_triton(self.triton.certificates)
 
     def start(self) -> None:
         """Starts it and waits until the models are loaded."""

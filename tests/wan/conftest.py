@@ -9,10 +9,11 @@ import pytest
 from tritonclient.grpc.aio import InferenceServerClient
 
 from deploy.local import ports
+from deploy.local.certificates import triton_folder
 from deploy.local.suite import Suite
 from services.generation.triton import client
 from tests.e2e.conftest import books, customer, newcomer  # noqa: F401  the suite is ours, the customers are theirs
-from tests.support import triton
+from tests.support import tls, triton
 from tests.wan.programs import ROOT, program
 
 OFFERED = {"wan": "t2v", "wan-image": "i2v", "wan-5b": "ti2v"}
@@ -59,7 +60,7 @@ def suite(mounted: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 @pytest.fixture
 async def connection(suite: Suite) -> AsyncIterator[InferenceServerClient]:
     """A client of the suite's Triton."""
-    opened = client.connect(f"127.0.0.1:{suite.ports.triton_port}")
+    opened = client.connect(f"127.0.0.1:{suite.ports.triton_port}", tls.of_triton(triton_folder(suite.home)))
     yield opened
     await opened.close()
 

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from deploy.local import picture, ready
+from deploy.local import picture
 from deploy.local.client import Refused
 from services.generation.labels import readback
 from services.generation.worker.film import visible_label
@@ -75,7 +75,7 @@ async def test_what_the_model_cannot_do_is_refused_before_anything_is_held(custo
 
 
 def test_the_supervisor_knows_what_is_offered(suite):
-    assert ready.models(suite.ports.triton_port) == dict.fromkeys(["animatic", "wan", "wan-image", "wan-5b"], "")
+    assert suite.models() == dict.fromkeys(["animatic", "wan", "wan-image", "wan-5b"], "")
 
 
 def _micros(amount: dict) -> int:

@@ -13,7 +13,7 @@ from tests.wan.test_model import PICTURE, SMALL, made
 
 @pytest.fixture
 async def connection(bare):
-    opened = client.connect(bare[0].address)
+    opened = client.connect(bare[0].address, bare[0].tls)
     yield opened
     await opened.close()
 
@@ -26,7 +26,11 @@ async def test_a_model_without_weights_keeps_no_other_away_and_says_what_is_miss
     sentence = f"There is no folder {home}, which FILMGATE_WAN_WEIGHTS names."
     assert await client.trouble(connection, "wan") == sentence
     assert server.triton.troubles() == {"wan": sentence, "wan-image": sentence}
-    assert ready.models(server.triton.port) == {"animatic": "", "wan": sentence, "wan-image": sentence}
+    assert ready.models(server.triton.port, server.triton.certificates) == {
+        "animatic": "",
+        "wan": sentence,
+        "wan-image": sentence,
+    }
     assert sentence in (server.triton.home / "triton.log").read_text()
 
 

@@ -18,6 +18,9 @@ ASKING_SECONDS = 5.0
 UNLOADED = "unloaded"
 LARGEST_FILE = 2**30
 LARGEST_MESSAGE = 64 * 2**20
+SERVER_NAME = "triton"
+"""The one name in its certificate, whatever address it is reached at."""
+NAMED = [("grpc.ssl_target_name_override", SERVER_NAME)]
 CHANNEL = [
     ("grpc.max_send_message_length", LARGEST_MESSAGE),
     ("grpc.max_receive_message_length", LARGEST_MESSAGE),
@@ -76,9 +79,15 @@ class Model:
     instances: int
 
 
-def connect(address: str, credentials: grpc.ChannelCredentials | None = None) -> InferenceServerClient:
-    """A client for the Triton at `address` (host:port); plain unless credentials are given. Close it by `close()`."""
-    return InferenceServerClient(address, creds=credentials, channel_args=CHANNEL)
+def connect(address: str, tls: tuple[bytes, bytes, bytes]) -> InferenceServerClient:
+    """Return a client for the Triton at `address` (host:port) under mutual TLS. Close it by `close()`.
+
+    `tls` is (authority, certificate, key) in PEM: Triton's own authority, and the certificate of its one client. There
+    is no other way in, since whoever may call Triton runs code in it (review S2).
+    """
+    authority, certificate, key = tls
+    credentials = grpc.ssl_channel_credentials(authority, key, certificate)
+    return InferenceServerClient(address, creds=credentials, channel_args=[*CHANNEL, *NAMED])
 
 
 async def describe(server: InferenceServerClient, name: str) -> Model:

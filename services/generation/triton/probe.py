@@ -1,23 +1,27 @@
-"""Asks a Triton on loopback how it is: `python3 -I probe.py live|ready [PORT]`, exit status 0 for well.
+"""Asks a Triton on loopback how it is: `python3 -I probe.py live|ready FOLDER [PORT]`, exit status 0 for well.
 
 For a kubelet, which reaches no loopback and so asks inside the container. grpc.health.v1 over HTTP/2 in plain sockets:
 the model server's image has no gRPC client, and loading one every ten seconds would cost more than asking.
+FOLDER holds ca.crt, worker.crt and worker.key: Triton answers to no other certificate.
 """
 
 import socket
+import ssl
 import struct
 import sys
+from pathlib import Path
 
 PORT, PATIENCE_SECONDS = 8120, 5.0
+SERVER_NAME = "triton"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY = 0, 1, 3, 4, 7
 END_STREAM, END_HEADERS = 1, 4
 STREAM = 1
 FIELDS = {
     ":method": "POST",
-    ":scheme": "http",
+    ":scheme": "https",
     ":path": "/grpc.health.v1.Health/Check",
-    ":authority": "localhost",
+    ":authority": SERVER_NAME,
     "te": "trailers",
     "content-type": "application/grpc",
 }
@@ -25,21 +29,31 @@ NO_MESSAGE = b"\x00\x00\x00\x00\x00"  # not compressed, and the empty request ha
 SERVING = b"\x08\x01"
 
 
-def status(port: int, seconds: float = PATIENCE_SECONDS) -> bytes | None:
-    """Answer the bytes of a HealthCheckResponse, or None when nobody listens.
+def status(port: int, context: ssl.SSLContext, seconds: float = PATIENCE_SECONDS) -> bytes | None:
+    """Return the bytes of a HealthCheckResponse, or None when nobody listens.
 
-    Raises OSError, TimeoutError among them, when somebody listens and does not answer as he should.
+    Raises OSError, TimeoutError and ssl.SSLError among them, when somebody listens and does not answer as they should.
     """
     try:
         connection = socket.create_connection(("127.0.0.1", port), seconds)
     except ConnectionRefusedError:
         return None
-    with connection:
-        connection.settimeout(seconds)
+    with connection, context.wrap_socket(connection, server_hostname=SERVER_NAME) as secured:
         fields = b"".join(b"\x00" + _text(name) + _text(value) for name, value in FIELDS.items())
         request = _frame(HEADERS, END_HEADERS, STREAM, fields) + _frame(DATA, END_STREAM, STREAM, NO_MESSAGE)
-        connection.sendall(PREFACE + _frame(SETTINGS, 0, 0, b"") + request)
-        return _message(connection)
+        secured.sendall(PREFACE + _frame(SETTINGS, 0, 0, b"") + request)
+        return _message(secured)
+
+
+def trust(folder: Path) -> ssl.SSLContext:
+    """Return what opens the Triton whose authority and client certificate lie in `folder`.
+
+    Raises OSError when they are not there or are no certificates.
+    """
+    context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+    context.load_cert_chain(folder / "worker.crt", folder / "worker.key")
+    context.set_alpn_protocols(["h2"])
+    return context
 
 
 def _message(connection: socket.socket) -> bytes:
@@ -75,11 +89,11 @@ def _text(text: str) -> bytes:
 
 def main(arguments: list[str]) -> int:
     """`ready`: all models are loaded. `live`: it answers, or does not listen yet, as it does not while it loads."""
-    if arguments[:1] not in (["live"], ["ready"]):
-        sys.stderr.write("use: python3 probe.py live|ready [PORT]\n")
+    if arguments[:1] not in (["live"], ["ready"]) or len(arguments) not in (2, 3):
+        sys.stderr.write("use: python3 probe.py live|ready FOLDER [PORT]\n")
         return 2
     try:
-        answer = status(int(arguments[1]) if arguments[1:] else PORT)
+        answer = status(int(arguments[2]) if arguments[2:] else PORT, trust(Path(arguments[1])))
     except OSError as fault:
         sys.stderr.write(f"the server does not answer: {type(fault).__name__}\n")
         return 1

@@ -1,6 +1,7 @@
 """Settings of the worker."""
 
 import dataclasses
+from pathlib import Path
 
 from services.runtime.config import Settings
 
@@ -14,6 +15,10 @@ class WorkerSettings(Settings):
     metrics_port: int = 8136
     models: str = "animatic"
     """Comma-separated names: what this worker's Triton loads, and what the worker serves, reports and restores."""
+    triton_tls_ca: Path | None = None
+    triton_tls_cert: Path | None = None
+    triton_tls_key: Path | None = None
+    """Files (PEM) of mutual TLS to Triton: an authority and a client certificate that serve for nothing else."""
     run_seconds: float = 1200.0
     """One run of a model is given up after this; the attempt counts."""
     hold_sweep_seconds: float = 60.0
@@ -25,3 +30,13 @@ class WorkerSettings(Settings):
     def offered(self) -> tuple[str, ...]:
         """The names in `models`, each once, in their order."""
         return tuple(dict.fromkeys(name for name in (part.strip() for part in self.models.split(",")) if name))
+
+    def triton_tls(self) -> tuple[bytes, bytes, bytes]:
+        """Read (authority, certificate, key) in PEM. By default they are files of `home`/certs/triton.
+
+        Raises OSError when one cannot be read: without them there is no Triton.
+        """
+        certs = self.home / "certs" / "triton"
+        authority = self.triton_tls_ca or certs / "ca.crt"
+        certificate, key = self.triton_tls_cert or certs / "worker.crt", self.triton_tls_key or certs / "worker.key"
+        return authority.read_bytes(), certificate.read_bytes(), key.read_bytes()

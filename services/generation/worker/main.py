@@ -46,7 +46,8 @@ async def work(settings: WorkerSettings) -> None:
     check_labels(rules, settings.provider_code)
     check_models(settings.offered)
     scratch.sweep()
-    database, model_server = Database(settings.database_url), triton.connect(settings.triton_address)
+    model_server = triton.connect(settings.triton_address, settings.triton_tls())
+    database = Database(settings.database_url)
     await database.require_revision("generation")
     billing = channels.connect("billing", settings)
     offered = settings.offered

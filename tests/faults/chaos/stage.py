@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from deploy.local import ports, ready
-from deploy.local.config import ROOT
+from deploy.local.config import ROOT, TRITON_TLS
 from deploy.local.process import Process
 from deploy.local.suite import NAMES, Suite
 from tests.faults.conftest import SETTINGS
@@ -47,6 +47,7 @@ class Stage:
             for name, port in (("triton", chosen.triton_port), ("triton2", more.triton_port))
         }
         settings = {**SETTINGS, "FILMGATE_BILLING_ADDRESS": f"127.0.0.1:{more.billing_port}"}
+        settings |= _triton_tls(self._tritons["triton"])
         names = [name for name in NAMES if name != "triton"]
         self.suite = Suite(self.home, ports=chosen, settings=settings, names=names, say=self.say)
         self.processes: dict[str, Process] = {}
@@ -84,6 +85,7 @@ class Stage:
         self._launch_triton("triton2")
         own = {
             "FILMGATE_TRITON_ADDRESS": self._tritons["triton2"].address,
+            **_triton_tls(self._tritons["triton2"]),
             "FILMGATE_HEALTH_PORT": str(self._more.health("worker")),
             "FILMGATE_METRICS_PORT": str(self._more.metrics("worker")),
         }
@@ -164,6 +166,11 @@ class Stage:
                 if name in self.processes:
                     self.processes[name].tend(self.say)
             await asyncio.sleep(TEND_SECONDS)
+
+
+def _triton_tls(server: Server) -> dict[str, str]:
+    """What tells a worker how this server is opened."""
+    return {f"FILMGATE_TRITON_TLS_{part}": str(server.triton.certificates / file) for part, file in TRITON_TLS.items()}
 
 
 def signal_all(numbers: list[int], sent: signal.Signals) -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from deploy.local import ports, ready
+from deploy.local import certificates, ports, ready
 from deploy.local.suite import Suite, SuiteError
 
 UNSET = "FILMGATE_WAN_WEIGHTS is not set: it names the folder with the weights."
@@ -20,7 +20,7 @@ def test_the_others_are_offered_and_a_person_is_told_why_one_is_not(tmp_path):
     suite = only_triton(tmp_path, "animatic, wan", said)
     try:
         suite.start()
-        assert ready.models(suite.ports.triton_port) == {"animatic": "", "wan": UNSET}
+        assert suite.models() == {"animatic": "", "wan": UNSET}
         assert suite.answers("triton")
     finally:
         suite.stop()
@@ -32,6 +32,7 @@ def test_a_suite_that_could_offer_nothing_does_not_start(tmp_path):
         only_triton(tmp_path, "wan", []).start()
 
 
-def test_a_server_that_does_not_listen_has_no_models():
-    assert ready.models(9) == {}
-    assert not ready.makes_videos(9)
+def test_a_server_that_does_not_listen_has_no_models(tmp_path):
+    certs = certificates.make_triton(tmp_path)
+    assert ready.models(9, certs) == {}
+    assert not ready.makes_videos(9, certs)

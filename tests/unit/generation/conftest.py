@@ -23,6 +23,6 @@ def fresh_triton(tmp_path):
 @pytest.fixture
 async def connection(triton_server):
     """A client of the shared Triton."""
-    connected = client.connect(triton_server.address)
+    connected = client.connect(triton_server.address, triton_server.tls)
     yield connected
     await connected.close()

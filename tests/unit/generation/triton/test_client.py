@@ -9,6 +9,7 @@ import pytest
 
 from services.generation.triton import client
 from services.generation.triton.client import Model, ModelGone, ModelUnavailable, RunTimedOut
+from tests.support import tls
 from tests.unit.generation.triton.jobs import LONG, SMALL, made
 
 
@@ -32,7 +33,7 @@ async def test_a_model_that_is_not_there_is_unavailable(connection):
 
 
 async def test_a_server_that_is_not_there_is_unavailable():
-    connected = client.connect("127.0.0.1:9")
+    connected = client.connect("127.0.0.1:9", tls.triton())
     with pytest.raises(ModelUnavailable):
         await client.describe(connected, "animatic")
     with pytest.raises(ModelUnavailable):
@@ -50,7 +51,7 @@ async def _harmed(connected, harm, seconds=60.0):
 
 
 async def test_a_killed_model_is_gone_and_can_be_revived(fresh_triton):
-    connected = client.connect(fresh_triton.address)
+    connected = client.connect(fresh_triton.address, fresh_triton.tls)
     [stub] = fresh_triton.model_processes()
     with pytest.raises(ModelGone) as gone:
         await _harmed(connected, lambda: os.kill(stub, signal.SIGKILL))
@@ -58,7 +59,7 @@ async def test_a_killed_model_is_gone_and_can_be_revived(fresh_triton):
     if gone.value.cut:
         await asyncio.to_thread(fresh_triton.mend)
         await connected.close()
-        connected = client.connect(fresh_triton.address)
+        connected = client.connect(fresh_triton.address, fresh_triton.tls)
     else:
         await client.revive(connected, "animatic", seconds=30)
     assert fresh_triton.model_processes() != [stub]
@@ -67,7 +68,7 @@ async def test_a_killed_model_is_gone_and_can_be_revived(fresh_triton):
 
 
 async def test_a_model_that_was_unloaded_and_not_loaded_again_is_restored(fresh_triton):
-    connected = client.connect(fresh_triton.address)
+    connected = client.connect(fresh_triton.address, fresh_triton.tls)
     assert not await client.restore(connected, "animatic", seconds=30), "it is loaded"
     assert not await client.restore(connected, "wan", seconds=30), "the server has no such model"
     await connected.unload_model("animatic")
@@ -80,7 +81,7 @@ async def test_a_model_that_was_unloaded_and_not_loaded_again_is_restored(fresh_
 
 
 async def test_a_killed_server_is_gone_then_unavailable_then_back(fresh_triton):
-    connected = client.connect(fresh_triton.address)
+    connected = client.connect(fresh_triton.address, fresh_triton.tls)
     with pytest.raises(ModelGone) as gone:
         await _harmed(connected, fresh_triton.process.kill)
     assert not gone.value.dead
@@ -89,7 +90,7 @@ async def test_a_killed_server_is_gone_then_unavailable_then_back(fresh_triton):
     await asyncio.to_thread(fresh_triton.process.end)
     await asyncio.to_thread(fresh_triton.start)
     await connected.close()
-    again = client.connect(fresh_triton.address)
+    again = client.connect(fresh_triton.address, fresh_triton.tls)
     assert (await made(again, SMALL))[0]
     await again.close()
 
@@ -110,7 +111,7 @@ async def test_a_model_does_not_outlive_its_killed_server(fresh_triton):
 
 
 async def test_a_frozen_server_lets_the_job_end_by_its_deadline(fresh_triton):
-    connected = client.connect(fresh_triton.address)
+    connected = client.connect(fresh_triton.address, fresh_triton.tls)
     with pytest.raises((RunTimedOut, ModelGone)):
         await _harmed(connected, fresh_triton.process.stop, seconds=2)
     fresh_triton.process.cont()

@@ -52,7 +52,7 @@ def clumsy(tmp_path):
 
 
 async def test_a_fault_ends_its_job_alone_and_its_text_is_told_nobody(clumsy):
-    connected = client.connect(clumsy.address)
+    connected = client.connect(clumsy.address, clumsy.tls)
     [stub, *_] = clumsy.model_processes()
     bad = dataclasses.replace(SMALL, seed=13, prompt="a secret wish")
     with pytest.raises(ModelGone, match=r"The model failed: ValueError$") as gone:
@@ -68,4 +68,5 @@ async def test_a_fault_ends_its_job_alone_and_its_text_is_told_nobody(clumsy):
     assert await client.trouble(connected, "unfit") == "The weights are missing."
     assert await client.trouble(connected, "nobody") == "The model server does not know this model."
     await connected.close()
-    assert await client.trouble(client.connect("127.0.0.1:9"), "wan") == "The model server cannot be reached."
+    unreachable = client.connect("127.0.0.1:9", clumsy.tls)
+    assert await client.trouble(unreachable, "wan") == "The model server cannot be reached."

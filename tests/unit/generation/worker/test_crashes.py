@@ -28,7 +28,7 @@ def server(tmp_path, instances):
 @pytest.fixture
 async def weak_studio(open_studio, server):
     """A studio whose Triton dies of poison."""
-    async with open_studio(server.address) as opened:
+    async with open_studio(server.address, server.tls) as opened:
         yield opened
 
 

@@ -58,9 +58,11 @@ def test_the_environment_names_the_settings():
 
 async def test_the_process_makes_a_video_and_ends_when_it_is_told(studio, triton_server, tmp_path):
     url = studio.database.engine.url.render_as_string(hide_password=False)
+    certs = triton_server.triton.certificates
     settings = rpc.settings(
         "worker", WorkerSettings, health_port=0, metrics_port=0, database_url=url, objects=str(tmp_path / "objects"),
-        triton_address=triton_server.address, billing_address="127.0.0.1:9",
+        triton_address=triton_server.address, triton_tls_ca=certs / "ca.crt", triton_tls_cert=certs / "worker.crt",
+        triton_tls_key=certs / "worker.key", billing_address="127.0.0.1:9",
     )  # fmt: skip
     studio.clock.advance((main.SystemClock().now() - studio.clock.now()).total_seconds())
     process = asyncio.create_task(main.work(settings))

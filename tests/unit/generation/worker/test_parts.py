@@ -76,7 +76,7 @@ async def test_reports_go_on_without_a_database(lone_studio):
 async def test_slots_wait_for_triton_and_are_its_instances(open_studio, tmp_path):
     server = triton.Server(tmp_path / "home")
     made = []
-    async with open_studio(server.address) as studio:
+    async with open_studio(server.address, server.tls) as studio:
 
         def make(number, ready):
             made.append(number)

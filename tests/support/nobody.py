@@ -1,0 +1,92 @@
+"""Another user of the same machine, and what they can reach of us: `nobody.asks("triton", port, authority)`.
+
+A program of its own, started as root: it loads what it needs, gives all rights up for good, tries, and prints what it
+got. Only root can become somebody else, so an ordinary user skips these tests (`needs_root`).
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import pytest
+from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from deploy.local.config import ROOT
+from services.generation.triton.client import NAMED
+
+USER = 65534
+SECONDS = 5.0
+EVIL = "import os\nclass TritonPythonModel:\n    def initialize(self, args):\n        open({mark!r}, 'w').write('in')\n"
+CONFIG = json.dumps({"backend": "python", "max_batch_size": 0})
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can try what another user of the machine can")
+
+
+def asks(action: str, *arguments: object) -> Any:
+    """Return what an action of ACTIONS gets as the user nobody. Raises CalledProcessError when it cannot be tried."""
+    command = [sys.executable, "-m", "tests.support.nobody", action, json.dumps(arguments)]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=120, env=environment, cwd=ROOT
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def triton(port: int, authority: str, mark: str) -> dict[str, str]:
+    """Load a model of their own, which would write the file `mark`, and read the index; in plain and by TLS.
+
+    Return the gRPC code, or "OK", by way and call.
+    """
+    secured = grpc.ssl_channel_credentials(authority.encode())
+    found = {}
+    for way, options in (("plain", {}), ("tls", {"creds": secured})):
+        server = InferenceServerClient(f"127.0.0.1:{port}", channel_args=NAMED, **options)
+        found |= {f"{way} {name}": _code(call) for name, call in _calls(server, mark).items()}
+    return found
+
+
+def _calls(server: InferenceServerClient, mark: str) -> dict[str, Callable[[], object]]:
+    files = {"file:1/model.py": EVIL.format(mark=mark).encode()}
+    return {
+        "load": lambda: server.load_model("evil", config=CONFIG, files=files, client_timeout=SECONDS),
+        "index": lambda: server.get_model_repository_index(client_timeout=SECONDS),
+        "ready": lambda: server.is_server_ready(client_timeout=SECONDS),
+    }
+
+
+def _code(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except InferenceServerException as fault:
+        return str(fault.status()).removeprefix("StatusCode.")
+    return "OK"
+
+
+def files(folder: str) -> list[str]:
+    """Return the files and folders at and below `folder` that they can read or write."""
+    open_to_them = [folder] if os.access(folder, os.R_OK) or os.access(folder, os.W_OK) else []
+    for place, folders, names in os.walk(folder):
+        paths = (os.path.join(place, name) for name in [*folders, *names])
+        open_to_them += [path for path in paths if os.access(path, os.R_OK) or os.access(path, os.W_OK)]
+    return open_to_them
+
+
+ACTIONS: dict[str, Callable[..., Any]] = {"triton": triton, "files": files}
+
+
+def main(action: str, arguments: str) -> int:
+    """Become nobody for good, act, and print the result as JSON."""
+    os.setgroups([])
+    os.setresgid(USER, USER, USER)
+    os.setresuid(USER, USER, USER)
+    found = ACTIONS[action](*json.loads(arguments))
+    sys.stdout.write(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
