@@ -17,6 +17,8 @@ from grpc_status import rpc_status
 Violations = Sequence[tuple[str, str]]
 """Pairs of a field and what is wrong with it."""
 _LONGEST_VALUE = 300
+_LONGEST_TEXT = 1000
+"""Characters of a sentence: values in words of ours."""
 _MOST_VIOLATIONS = 20
 
 
@@ -111,16 +113,21 @@ COMMON = {kind.reason: kind for kind in list(globals().values()) if isinstance(k
 
 
 def to_status(failure: Failure, own_domain: str, request_id: str) -> status_pb2.Status:
-    """Write a failure as google.rpc.Status; the ErrorInfo always names the request."""
+    """Write a failure as google.rpc.Status; the ErrorInfo always names the request.
+
+    Raises for no text whatever: a failure repeats what a stranger sent, and protobuf takes no text that is no Unicode.
+    Values and names are cut after 300 characters, sentences after 1000 (F4).
+    """
     kind = failure.kind
-    info = error_details_pb2.ErrorInfo(
-        reason=kind.reason, domain=kind.domain or own_domain, metadata={**failure.metadata, "request_id": request_id}
-    )
-    status = status_pb2.Status(code=kind.code.value[0], message=failure.message, details=[_packed(info)])
+    told = {**failure.metadata, "request_id": request_id}
+    metadata = {_printable(name): _printable(value) for name, value in told.items()}
+    info = error_details_pb2.ErrorInfo(reason=kind.reason, domain=kind.domain or own_domain, metadata=metadata)
+    message = _printable(failure.message, _LONGEST_TEXT)
+    status = status_pb2.Status(code=kind.code.value[0], message=message, details=[_packed(info)])
     if failure.violations:
         bad = error_details_pb2.BadRequest()
         for field, text in failure.violations:
-            bad.field_violations.add(field=field, description=text)
+            bad.field_violations.add(field=_printable(field), description=_printable(text, _LONGEST_TEXT))
         status.details.append(_packed(bad))
     if failure.retry_after is not None:
         delay = duration_pb2.Duration()
@@ -161,7 +168,7 @@ def _packed(message: Any) -> any_pb2.Any:
     return packed
 
 
-def _printable(value: object) -> str:
-    """Keep a value short and on one line: it may repeat what a stranger sent."""
-    text = str(value)[:_LONGEST_VALUE]
+def _printable(value: object, longest: int = _LONGEST_VALUE) -> str:
+    """Keep a value short and on one line: it may repeat what a stranger sent. What it returns is always Unicode."""
+    text = str(value)[:longest]
     return "".join(letter if letter.isprintable() else "�" for letter in text)

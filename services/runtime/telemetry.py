@@ -149,7 +149,8 @@ def _by_rule(element: int, value: object) -> object:
     if rule == rules.PLAIN:
         return _plain(value)
     if rule == rules.HASHED:
-        return "hash:" + hmac.digest(_hash_key, f"{element}|{value}".encode(), hashlib.sha256).hex()[:12]
+        raw = f"{element}|{value}".encode(errors="surrogatepass")
+        return "hash:" + hmac.digest(_hash_key, raw, hashlib.sha256).hex()[:12]
     return HIDDEN
 
 
@@ -169,7 +170,7 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in list(value)[:50]]
-    return str(value)[:_LONGEST]
+    return str(value)[:_LONGEST].encode(errors="replace").decode()  # no line is lost over half a surrogate pair (F4)
 
 
 def _frames(fault: BaseException) -> list[str]:

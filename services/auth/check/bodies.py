@@ -41,8 +41,9 @@ def load() -> None:
 def check(method: str, raw: bytes) -> None:
     """Raise BODY_INVALID or UNKNOWN_FIELD unless `raw` is JSON of the method's request, or empty.
 
-    What is no JSON object at all, has a name twice or is nested beyond 32 is invalid. Types of values are left to the
-    transcoder, but for objects, inside of which a name could hide, and for null in a list, which it drops silently.
+    What is no JSON object at all, has a name twice, is nested beyond 32 or holds a text that is no Unicode (half a
+    surrogate pair, in a name or a value) is invalid. Types of values are left to the transcoder, but for objects,
+    inside of which a name could hide, and for null in a list, which it drops silently.
     """
     if not raw:
         return
@@ -87,6 +88,8 @@ def parse(raw: bytes) -> dict[str, Any]:
         raise errors.BODY_INVALID(fault="it is over 64 KiB")
     try:
         body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        if b"\\u" in raw:  # only an escape can hold half a surrogate pair, a text that no message or log can hold (F4)
+            json.dumps(body, ensure_ascii=False).encode("utf-8")
     except RecursionError:
         raise errors.BODY_INVALID(fault="it is nested too deeply") from None
     except ValueError:

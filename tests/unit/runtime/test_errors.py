@@ -4,10 +4,12 @@ import enum
 
 import grpc
 import pytest
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2, status_pb2
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.runtime import errors
-from services.runtime.errors import Kind
+from services.runtime.errors import Failure, Kind
 
 LOW = Kind("LOW", grpc.StatusCode.FAILED_PRECONDITION, "This needs {needs}; there are {available}.", "toy.filmgate")
 
@@ -46,6 +48,35 @@ def test_a_strangers_text_is_made_short_and_printable() -> None:
     failure = errors.NOT_FOUND(resource="video " + "x\n\x00\u202e" * 1000)
     assert len(failure.metadata["resource"]) == 300
     assert failure.message.isprintable()
+
+
+TEXT = st.text(st.characters())  # halves of surrogate pairs and NUL too
+
+
+@given(TEXT, TEXT, st.lists(st.tuples(TEXT, TEXT), max_size=3), st.dictionaries(TEXT, TEXT, max_size=3))
+def test_any_text_can_be_written_as_a_status(first: str, second: str, pairs: list, more: dict) -> None:
+    made = LOW(needs=first, available=second, field=f"{first}.", violations=pairs)
+    bare = Failure(LOW, {**more, "needs": first, "available": second}, [(first, second), *pairs], 1.0)
+    for failure in (made, bare):
+        status = errors.to_status(failure, "own.filmgate", second)
+        assert status_pb2.Status.FromString(status.SerializeToString()) == status
+        assert status.message.isprintable()
+        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        status.details[0].Unpack(info)
+        status.details[1].Unpack(bad)
+        for text in (*info.metadata.values(), *(row.field for row in bad.field_violations)):
+            assert text.isprintable()
+
+
+def test_what_a_stranger_sent_is_repeated_in_part_only() -> None:
+    long = "x" * 60_000
+    for failure in (errors.FIELD_REQUIRED(field=long), LOW(needs=long, available=long, violations=[(long, long)] * 20)):
+        assert len(errors.to_status(failure, "own.filmgate", long).SerializeToString()) < 30_000
+    bare = Failure(LOW, {"needs": long, "available": long}, [(long, long)], None)
+    status, bad = errors.to_status(bare, "own.filmgate", ""), error_details_pb2.BadRequest()
+    status.details[1].Unpack(bad)
+    assert len(status.message) == 1000
+    assert [(len(row.field), len(row.description)) for row in bad.field_violations] == [(300, 1000)]
 
 
 def test_a_catalog_takes_the_reasons_of_its_enum_once() -> None:

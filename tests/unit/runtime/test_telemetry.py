@@ -107,6 +107,14 @@ def test_a_long_value_is_cut(lines: Lines) -> None:
     assert len(lines()[0]["reason"]) == 200
 
 
+def test_half_a_surrogate_pair_loses_no_line(stream: io.StringIO, lines: Lines) -> None:
+    half = "a\ud800b"
+    log.info("x", reason=half, address=[half], key=telemetry.of(Element.IDEMPOTENCY, half))
+    stream.getvalue().encode("utf-8")
+    assert (lines()[0]["reason"], lines()[0]["address"]) == ("a?b", ["a?b"])
+    assert lines()[0]["key"].startswith("hash:")
+
+
 def test_a_library_keeps_its_words_to_itself(lines: Lines) -> None:
     try:
         raise ValueError(SECRET)

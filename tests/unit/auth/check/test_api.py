@@ -225,6 +225,9 @@ async def test_an_unknown_field_is_refused_by_name(auth):
     assert (found.status, found.metadata["field"]) == (400, "modle")
     await refused(auth, "BODY_INVALID", made.secret, body=b"[]", **method)
     await refused(auth, "UNKNOWN_FIELD", body=b'{"x": 1}', gate="OPEN", method="filmgate.auth.v1.Accounts/Register")
+    for body in (b'{"\\ud800": 1}', b'{"flow_id": "\\ud800"}', b'{"birth_date": {"\\udfff": 1}}'):
+        register = "filmgate.auth.v1.Accounts/Register"
+        assert (await refused(auth, "BODY_INVALID", body=body, gate="OPEN", method=register)).status == 400
     missing = await refused(auth, "TOKEN_INVALID", body=b'{"modle": 1}', **method)
     assert missing.status == 401
 

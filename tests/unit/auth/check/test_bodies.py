@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.auth.check import bodies
-from services.runtime.errors import Failure
+from services.runtime.errors import Failure, to_status
 
 CREATE = "filmgate.generation.v1.Videos.CreateVideo"
 UPDATE = "filmgate.auth.v1.Keys.UpdateKey"
@@ -17,11 +17,12 @@ bodies.load()
 
 
 def found(method: str, body: object) -> tuple[str, str]:
-    """(reason, field) of the refusal, both empty when there is none."""
+    """(reason, field) of the refusal, which can be sent; both empty when there is none."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     try:
         bodies.check(method, raw)
     except Failure as failure:
+        to_status(failure, "auth.filmgate", "req_1")
         return failure.kind.reason, failure.metadata.get("field", "")
     return "", ""
 
@@ -109,6 +110,36 @@ def test_what_is_no_plain_object_is_invalid(raw):
     assert found(CREATE, raw)[0] == "BODY_INVALID"
 
 
+@pytest.mark.parametrize("half", ["\\ud800", "\\udfff", "\\uD83D x \\uDE00", "\\ude00\\ud83d"])
+@pytest.mark.parametrize(
+    ("method", "body"),
+    [
+        (CREATE, '{"HALF": 1}'),
+        (CREATE, '{"model": "HALF"}'),
+        (CREATE, '{"camera_control": {"HALF": 1}}'),
+        (CREATE, '{"nothing": [[{"x": "HALF"}]]}'),
+        (NOTIFY, '{"parameters": {"HALF": "x"}}'),
+        (NOTIFY, '{"parameters": {"x": "HALF"}}'),
+        (UPDATE, '{"scopes": ["HALF"]}'),
+    ],
+)
+def test_half_a_surrogate_pair_is_no_text_wherever_it_stands(method, body, half):
+    assert found(method, body.replace("HALF", half).encode())[0] == "BODY_INVALID"
+
+
+def test_a_whole_pair_is_a_letter_as_any_other():
+    assert found(CREATE, b'{"prompt": "\\ud83d\\ude00 \\u6d77"}') == ("", "")
+    assert found(CREATE, b'{"\\ud83d\\ude00": 1}') == ("UNKNOWN_FIELD", "\U0001f600")
+
+
+def test_a_long_name_is_not_repeated_whole():
+    with pytest.raises(Failure) as refusal:
+        bodies.check(CREATE, json.dumps({"x" * 60_000: 1}).encode())
+    status = to_status(refusal.value, "auth.filmgate", "req_1")
+    assert "x" * 300 in status.message
+    assert len(status.SerializeToString()) < 3000
+
+
 def test_a_body_of_64_kib_is_read():
     raw = b'{"prompt": "' + b"x" * (65536 - 14) + b'"}'
     assert len(raw) == 65536
@@ -125,15 +156,23 @@ def test_any_bytes_pass_or_are_refused(raw):
     assert found(CREATE, raw)[0] in ("", "BODY_INVALID", "UNKNOWN_FIELD")
 
 
+TEXT = st.text(st.characters())  # halves of surrogate pairs too
 JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["model", "camera_control"]), inner),
+    st.none() | st.booleans() | st.floats() | st.integers() | TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT | st.sampled_from(["model", "camera_control"]), inner),
 )
 
 
 @given(JSON)
-def test_any_json_passes_or_is_refused(value):
+def test_any_json_passes_or_is_refused_in_words_that_can_be_sent(value):
     assert found(CREATE, value)[0] in ("", "BODY_INVALID", "UNKNOWN_FIELD")
+
+
+@given(JSON)
+def test_what_passes_can_be_written_as_utf_8(value):
+    raw = json.dumps(value).encode()
+    if found(CREATE, raw) == ("", ""):
+        assert json.dumps(json.loads(raw), ensure_ascii=False).encode("utf-8")
 
 
 def test_null_in_a_list_is_refused_since_the_transcoder_would_drop_it():
