@@ -24,7 +24,7 @@ PROTOS      := $(shell find protos -name '*.proto' 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-wan protos lock packages packages-tests packages-bench packages-telemetry bench bench-peers docs demo up down status logs clean k8s \
+.PHONY: help setup setup-wan protos lock packages packages-tests packages-bench packages-telemetry bench bench-peers docs demo up down status logs clean destroy k8s \
         test test-long test-all tiers test-unit test-integration test-e2e test-faults chaos protocol test-wan lint fmt bare promises promises-mutants
 
 ##@ Start here
@@ -48,8 +48,11 @@ status: $(VENV)/.ok ## Say which parts are ready
 logs: $(VENV)/.ok ## Follow the logs of all parts
 	@$(PY) -m deploy.local logs
 
-clean: ## Remove what runs have left: data, keys, generated code (environments stay)
-	@$(PYTHON) -m deploy.local clean
+clean: ## Remove generated code and caches (data, keys and environments stay)
+	@$(PYTHON) -B -m deploy.local clean
+
+destroy: ## Remove the data and the keys of the suite, for good [CONFIRM=yes]
+	@$(PYTHON) -B -m deploy.local destroy --confirm "$(CONFIRM)"
 
 ##@ Build
 setup: packages $(VENV)/.ok $(TRITON_VENV)/.ok ## Make the Python environments from the lock files

@@ -1,4 +1,4 @@
-"""`python -m deploy.local up|demo|down|status|logs|clean`: what the Makefile calls."""
+"""`python -m deploy.local up|demo|down|status|logs|clean|destroy`: what the Makefile calls."""
 
 import argparse
 import sys
@@ -12,6 +12,8 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("down", "status", "logs", "clean"):
         commands.add_parser(name)
+    destroy = commands.add_parser("destroy")
+    destroy.add_argument("--confirm", default="", help="yes: remove the data and the keys for good")
     up = commands.add_parser("up")
     up.add_argument("--telemetry", action="store_true", help="with Prometheus, and a page that shows traces")
     demo = commands.add_parser("demo")
@@ -20,6 +22,8 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.command == "clean":
         return _clean()
+    if chosen.command == "destroy":
+        return _destroy(chosen.confirm)
     if chosen.command in ("up", "demo"):
         from deploy.local import foreground  # noqa: PLC0415  the others are to answer at once
 
@@ -38,6 +42,14 @@ def _clean() -> int:
     if refusal:
         print(refusal, file=sys.stderr)
     return 1 if refusal else 0
+
+
+def _destroy(confirm: str) -> int:
+    from deploy.local import clean, config  # noqa: PLC0415
+
+    gone, said = clean.destroy(config.read()[0].home, confirmed=confirm == "yes")
+    print(said, file=sys.stdout if gone else sys.stderr)
+    return 0 if gone else 1
 
 
 if __name__ == "__main__":

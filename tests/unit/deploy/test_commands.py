@@ -1,4 +1,4 @@
-"""What a person is told by make up, down, status, logs and clean when something stands in the way."""
+"""What a person is told by make up, down, status, logs, clean and destroy when something stands in the way."""
 
 import os
 import socket
@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from deploy.local.config import ROOT
+from deploy.local import secret_files
+from deploy.local.config import ROOT, keys_folder
 from deploy.local.lock import Lock
 
 
@@ -84,11 +85,32 @@ def test_a_suite_that_is_still_starting_has_no_state_yet(command, running):
     assert (status, "starting or stopping" in said) == (1, True)
 
 
-def test_clean_needs_no_environment_and_leaves_a_running_suite_alone(command, running):
+@pytest.mark.parametrize("arguments", [["clean"], ["destroy", "--confirm", "yes"]])
+def test_they_need_no_environment_and_leave_a_running_suite_alone(command, running, arguments):
+    secret_files.make(command.home / "secrets", keys_folder(command.home))
     ran = subprocess.run(
-        ["/usr/bin/python3", "-m", "deploy.local", "clean"], cwd=ROOT, capture_output=True, text=True, check=False,
+        ["/usr/bin/python3", "-m", "deploy.local", *arguments], cwd=ROOT, capture_output=True, text=True, check=False,
         env={"PYTHONPATH": str(ROOT), "FILMGATE_HOME": str(command.home)},
     )  # fmt: skip
-    assert ran.returncode == 1
-    assert "make down" in ran.stderr
-    assert command.home.exists()
+    assert (ran.returncode, ran.stderr) == (1, "Filmgate is running; make down stops it.\n")
+    assert (command.home / "secrets" / "pepper").exists()
+    assert keys_folder(command.home).exists()
+
+
+@pytest.mark.parametrize("confirm", ["", "no", "YES", "y"])
+def test_destroy_wants_the_word_yes(command, confirm):
+    secret_files.make(command.home / "secrets", keys_folder(command.home))
+    status, said = command("destroy", "--confirm", confirm)
+    assert status == 1
+    assert said.endswith("Nothing was removed; make destroy CONFIRM=yes removes it.\n")
+    assert (command.home / "secrets" / "pepper").exists()
+    assert command("destroy", "--confirm", "yes")[0] == 0
+    assert not command.home.exists()
+    assert not keys_folder(command.home).exists()
+
+
+def test_make_passes_the_word_on():
+    said = subprocess.run(
+        ["make", "-n", "destroy", "CONFIRM=yes"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert said.endswith('deploy.local destroy --confirm "yes"\n')

@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from deploy.local import clean
 from deploy.local.lock import AlreadyRunning, Lock
 
 HOLDER = """
@@ -46,14 +45,3 @@ def test_the_lock_dies_with_its_holder(tmp_path, other):
     assert lock.read() == {"pid": os.getpid()}
     lock.release()
     assert Lock(tmp_path).holder() is None
-
-
-def test_a_running_suite_is_not_cleaned_away(tmp_path, other):
-    assert "running" in clean.clean(tmp_path)
-    assert (tmp_path / "run").is_dir()
-
-
-def test_a_strange_folder_is_not_cleaned_away(tmp_path):
-    (tmp_path / "holiday.jpg").write_bytes(b"")
-    assert "does not look like" in clean.clean(tmp_path)
-    assert (tmp_path / "holiday.jpg").exists()
