@@ -1,19 +1,19 @@
 """A still picture set in motion: decoded with limits, seen through a camera's path, one frame after the other."""
 
-import io
-import struct
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from services.generation.film import raster
 from services.generation.film.camera import Box, Control, path
 from services.generation.film.planes import Plane, Planes, from_rgb
 
 FORMATS = ("PNG", "JPEG")
 MOST_PIXELS = 50_000_000
 LEAST_SIDE = 16
+WANTED_SIDE = 4096
+"""A JPEG is decoded at a half, a quarter or an eighth of its size where both sides stay at least as long."""
 REACH = 1.6
 
 
@@ -26,19 +26,12 @@ class ImageUnfit(ValueError):
 
 
 def decode(data: bytes) -> Image.Image:
-    """The RGB picture in a PNG or JPEG file, upright, of at most 50 million pixels. Raises ImageUnfit."""
+    """Return the RGB picture in a PNG or JPEG file, upright, of at most 50 million pixels. Raises ImageUnfit."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            _check(image)
-            image.draft("RGB", (4096, 4096))
-            return _opaque(_upright(image))
+        found = raster.read(data, FORMATS, _check, WANTED_SIDE)
+        return raster.turned(raster.opaque(found.image), found.orientation)
     except ImageUnfit:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
-        raise ImageUnfit("IMAGE_TOO_LARGE", "The image has too many pixels.") from bomb
     except Exception as fault:
         # Pillow's decoders raise whatever they stumble over; for the caller each of it means one thing.
         raise ImageUnfit("IMAGE_UNREADABLE", "The image is not a whole PNG or JPEG.") from fault
@@ -60,32 +53,11 @@ def _seen(plane: Image.Image, box: Box, coarser: int, size: tuple[int, int]) -> 
     return np.array(plane.resize(size, Image.Resampling.BICUBIC, box=edges))
 
 
-def _check(image: Image.Image) -> None:
-    width, height = image.size
+def _check(width: int, height: int) -> None:
     if width * height > MOST_PIXELS:
         raise ImageUnfit("IMAGE_TOO_LARGE", f"The image has more than {MOST_PIXELS // 1_000_000} million pixels.")
     if min(width, height) < LEAST_SIDE:
         raise ImageUnfit("IMAGE_TOO_SMALL", f"The image's short side is under {LEAST_SIDE} pixels.")
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF says; what cannot be read there turns nothing."""
-    try:
-        return ImageOps.exif_transpose(image)
-    except (ValueError, SyntaxError, OSError, struct.error):
-        image.load()
-        return image
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    """As RGB, what is transparent on a dark ground; 16-bit grey is brought to 8 bits."""
-    if image.mode.startswith("I"):
-        levels = np.asarray(image, np.float32)
-        return Image.fromarray((levels / 257).clip(0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        clear = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", clear.size, (24, 24, 28, 255)), clear).convert("RGB")
-    return image.convert("RGB")
 
 
 def _fitted(image: Image.Image, output: tuple[int, int]) -> Image.Image:
