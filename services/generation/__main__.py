@@ -9,6 +9,7 @@ from services.generation.config import GenerationSettings, MediaSettings
 from services.generation.files import api as files
 from services.generation.files import scratch
 from services.generation.files.objects import open_store
+from services.generation.media import confinement
 from services.generation.media.app import Media, Server
 from services.generation.media.downloads import Downloads
 from services.generation.media.generation import Records
@@ -82,6 +83,7 @@ async def serve(settings: GenerationSettings) -> None:
 
 async def media(settings: MediaSettings) -> None:
     """Take uploads and send content until told to end."""
+    confinement.forbid_dumps()  # a decoder runs as the same user and must not read our keys from our memory
     scratch.sweep()
     auth, generation = channels.connect("auth", settings), channels.connect("generation", settings)
     verifier = Verifier(clients.Tokens(auth).caller_keys, "generation", SystemClock())

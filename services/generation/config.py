@@ -35,11 +35,15 @@ class MediaSettings(Settings):
     stall_seconds: float = 20.0
     """A client that takes or sends nothing for so long is let go."""
     decode_seconds: float = 10.0
-    """Wall time that one picture may take to be decoded."""
+    """Wall time that one picture may take to be decoded; only a machine that is too busy lets it pass."""
+    decode_cpu_seconds: int = 3
+    """CPU time that one picture may take to be decoded (review S4). Honest ones of 50 million pixels took 2 s."""
+    decode_budget_seconds: float = 30.0
+    """CPU time that the pictures of one organization may take within a minute."""
     decode_memory_bytes: int = 1536 * 1024 * 1024
     """Address space of the process that decodes one picture."""
     decoders: int = 2
-    """Pictures decoded at once."""
+    """Pictures decoded at once, each of another organization."""
     uploads: int = 64
     """Uploads received at once; each may hold 32 MiB of the disk."""
     transfers_per_organization: int = 32

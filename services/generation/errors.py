@@ -85,6 +85,16 @@ TOO_MANY_PICTURES = KIND(
     _Code.FAILED_PRECONDITION,
     "The project keeps {limit} pictures, the most it may. Delete some with DeleteFile.",
 )
+IMAGE_TOO_COMPLEX = KIND(
+    "IMAGE_TOO_COMPLEX",
+    _Code.INVALID_ARGUMENT,
+    "Decoding the picture takes more than {limit} s, or it has more than 64 scans. Save it again in a plain form.",
+)
+DECODING_SPENT = KIND(
+    "DECODING_SPENT",
+    _Code.RESOURCE_EXHAUSTED,
+    "Decoding your pictures took {limit} s within a minute, the most allowed. Try again later.",
+)
 UPLOAD_TOO_LARGE = KIND("UPLOAD_TOO_LARGE", _Code.OUT_OF_RANGE, "The upload has more than {limit} bytes.")
 RANGE_INVALID = KIND(
     "RANGE_INVALID", _Code.OUT_OF_RANGE, "The range lies outside of the content of {size_bytes} bytes."

@@ -4,18 +4,25 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from filmgate.generation.v1 import files_pb2
 from services.generation import errors
 from services.generation.config import MediaSettings
+from services.generation.media.turns import Charge
 from services.runtime import telemetry
-from services.runtime.errors import INTERNAL, Failure
+from services.runtime.errors import INTERNAL, PEER_UNAVAILABLE, Failure
 
 ALLOWED = "PNG, JPEG, WebP"
-_DECODER = Path(__file__).with_name("decoder.py")
-_HEAD_BYTES = 16
+_ROOT = str(Path(__file__).resolve().parents[3])
+START = f"import sys; sys.path.append({_ROOT!r}); from services.generation.media.decoder import run; run(sys.argv[1:])"
+"""With -I Python looks neither at the environment nor into the current folder, so it is told where we lie."""
+_EXPECTED = (signal.SIGXCPU, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE)
+"""Signals that a hostile or too large picture may end a decoder with."""
+_HEAD_BYTES, _ANSWER_BYTES = 16, 65536
 log = telemetry.logger(__name__)
 
 
@@ -35,57 +42,94 @@ def is_known(head: bytes) -> bool:
     return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or webp
 
 
-async def decode(source: Path, limits: files_pb2.ImageLimits, settings: MediaSettings) -> Picture:
-    """Decode a picture in a process that is stopped after `decode_seconds`.
+async def decode(source: Path, limits: files_pb2.ImageLimits, settings: MediaSettings, charge: Charge) -> Picture:
+    """Decode a picture in a confined process; `charge` is called once with the CPU seconds that it took.
 
-    Raises IMAGE_UNREADABLE, IMAGE_TOO_LARGE, IMAGE_TOO_SMALL or IMAGE_RATIO.
+    Raises IMAGE_UNREADABLE, IMAGE_TOO_LARGE, IMAGE_TOO_SMALL, IMAGE_RATIO, IMAGE_TOO_COMPLEX; PEER_UNAVAILABLE when it
+    was not done in `decode_seconds` of wall time, for which its own work is not the cause: its CPU time is bounded.
     """
     with source.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if not is_known(head):
-        raise _refusal("IMAGE_UNREADABLE", limits)
+        raise errors.IMAGE_UNREADABLE(allowed=ALLOWED)
     copy = source.with_suffix(".frame.jpg")
     bounds = {
         "memory_bytes": settings.decode_memory_bytes,
-        "cpu_seconds": int(settings.decode_seconds),
+        "cpu_seconds": settings.decode_cpu_seconds,
         "side_pixels": limits.side_pixels,
         "pixels": limits.pixels,
         "ratio": limits.ratio,
     }
-    found = await _run(source, copy, json.dumps(bounds), settings.decode_seconds)
+    most = seconds = float(settings.decode_cpu_seconds)  # charged for one that was stopped: it did not say what it took
+    try:
+        found = await _run(source, copy, json.dumps(bounds), settings.decode_seconds)
+        seconds = min(max(0.0, float(found.get("seconds", most))), most)
+    finally:
+        charge(seconds)
     if refused := found.get("refused"):
-        raise _refusal(str(refused), limits)
-    return Picture(str(found["content_type"]), int(str(found["width"])), int(str(found["height"])), copy)
+        raise _refusal(str(refused), limits, settings)
+    return Picture(str(found["content_type"]), int(found["width"]), int(found["height"]), copy)
 
 
-async def _run(source: Path, copy: Path, bounds: str, seconds: float) -> dict[str, object]:
-    """Run the decoder. One that crashed, was killed by its limits or took too long could not read the picture."""
+async def _run(source: Path, copy: Path, bounds: str, seconds: float) -> dict[str, Any]:
+    """Run the decoder and return what it says. One that its limits ended is IMAGE_TOO_COMPLEX.
+
+    One that crashed is IMAGE_UNREADABLE. Raises PEER_UNAVAILABLE after `seconds`, INTERNAL when it could not start.
+    """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", str(_DECODER), str(source), str(copy), bounds,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        sys.executable, "-I", "-c", START, str(source), str(copy), bounds,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         env={}, cwd=source.parent, start_new_session=True,
     )  # fmt: skip
     try:
         async with asyncio.timeout(seconds):
-            output, complaint = await process.communicate()
+            output = await _read(process)
+            await process.wait()
     except TimeoutError:
-        return {"refused": "IMAGE_UNREADABLE"}
+        log.warning("decoder_stopped", seconds=seconds)
+        raise PEER_UNAVAILABLE(retry_after=1) from None
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-    if process.returncode and process.returncode > 0:
-        log.error("decoder_not_started", code=process.returncode, reason=complaint[-200:].decode("ascii", "replace"))
+    code = process.returncode
+    if code is not None and code > 0:
+        log.error("decoder_not_started", code=code, reason=output[-200:].decode("ascii", "replace"))
         raise INTERNAL(request_id="")
-    return dict(json.loads(output)) if process.returncode == 0 else {"refused": "IMAGE_UNREADABLE"}
+    return _heard(code or 0, output)
 
 
-def _refusal(reason: str, limits: files_pb2.ImageLimits) -> Failure:
+async def _read(process: asyncio.subprocess.Process) -> bytes:
+    """Read to its end what the decoder writes. One that writes more than an answer is not ours: it is killed."""
+    output = b""
+    while process.stdout and (piece := await process.stdout.read(_ANSWER_BYTES)):
+        output = (output + piece)[:_ANSWER_BYTES]
+        if len(output) == _ANSWER_BYTES:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+    return output
+
+
+def _heard(code: int, output: bytes) -> dict[str, Any]:
+    """Return the decoder's answer, or by the signal that ended it a refusal in its place."""
+    if code:
+        if -code not in _EXPECTED:
+            log.error("decoder_ended", signal=-code)
+        return {"refused": "IMAGE_TOO_COMPLEX" if -code == signal.SIGXCPU else "IMAGE_UNREADABLE"}
+    found = dict(json.loads(output))
+    if denied := found.get("denied"):
+        log.error("decoder_denied", reason=str(denied)[:200])  # a fault of ours, or somebody else's code in it
+    return found
+
+
+def _refusal(reason: str, limits: files_pb2.ImageLimits, settings: MediaSettings) -> Failure:
     if reason == "IMAGE_TOO_LARGE":
         return errors.IMAGE_TOO_LARGE(limit=limits.pixels)
     if reason == "IMAGE_TOO_SMALL":
         return errors.IMAGE_TOO_SMALL(limit=limits.side_pixels)
     if reason == "IMAGE_RATIO":
         return errors.IMAGE_RATIO(allowed=f"1:{limits.ratio:g} to {limits.ratio:g}:1")
+    if reason == "IMAGE_TOO_COMPLEX":
+        return errors.IMAGE_TOO_COMPLEX(limit=settings.decode_cpu_seconds)
     return errors.IMAGE_UNREADABLE(allowed=ALLOWED)

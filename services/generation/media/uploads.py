@@ -15,6 +15,7 @@ from services.generation.config import MediaSettings
 from services.generation.files import domain, objects, scratch
 from services.generation.media import bodies, pictures
 from services.generation.media.generation import Records
+from services.generation.media.turns import Turns
 from services.runtime import caller, telemetry
 from services.runtime.errors import Failure
 
@@ -22,13 +23,13 @@ log = telemetry.logger(__name__)
 
 
 class Uploads:
-    """Receives pictures. At most `uploads` at once are received, and `decoders` decoded and stored."""
+    """Receives pictures. At most `uploads` at once are received, and `decoders` decoded and stored, by `Turns`."""
 
     def __init__(self, records: Records, store: ObjectStore, settings: MediaSettings) -> None:
         self._records, self._store, self._settings = records, store, settings
         self._receiving = asyncio.Semaphore(settings.uploads)
         self._shares: weakref.WeakValueDictionary[str, asyncio.Semaphore] = weakref.WeakValueDictionary()
-        self._decoding = asyncio.Semaphore(settings.decoders)
+        self._turns = Turns(settings.decoders, settings.uploads_per_organization, settings.decode_budget_seconds)
 
     async def upload(self, request: web.Request) -> web.Response:
         """Answer the File of an uploaded picture."""
@@ -54,8 +55,8 @@ class Uploads:
         """Receive, decode, store, finish. Whatever happens on the way, nothing stays behind."""
         try:
             await bodies.receive(request, path, begun.limit_bytes, self._settings)
-            async with self._decoding:
-                picture = await pictures.decode(path, begun.image, self._settings)
+            async with self._turns.turn(caller.current().organization) as charge:
+                picture = await pictures.decode(path, begun.image, self._settings, charge)
                 await objects.put(self._store, begun.object, path)
                 await objects.put(self._store, domain.frame_object(begun.object), picture.copy)
                 image = await asyncio.to_thread(_described, path, picture)

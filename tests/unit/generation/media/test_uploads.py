@@ -16,6 +16,7 @@ from services.generation.files.domain import UPLOAD_LIMIT_BYTES
 from services.generation.files.tables import FileRow
 from services.runtime import ids
 from tests.support import uploads
+from tests.support.damage import ORIENTATION, SHORT, entry, exif, in_jpeg, many_scans, segment
 from tests.support.uploads import form, picture
 
 PART = 'Content-Disposition: form-data; name="file"; filename="a.png"'
@@ -145,7 +146,7 @@ BAD = [
     ("half a WebP", lambda: picture("WEBP", 1000, 1000)[:200], 400, "IMAGE_UNREADABLE"),
     ("a PNG with a flipped bit", broken_png, 400, "IMAGE_UNREADABLE"),
     ("a bomb of pixels", bomb, 400, "IMAGE_TOO_LARGE"),
-    ("a bomb of text", text_bomb, 400, "IMAGE_UNREADABLE"),
+    ("too many scans", lambda: many_scans(Image.new("RGB", (640, 360)), 55), 400, "IMAGE_TOO_COMPLEX"),
     ("a picture of 64 pixels", lambda: picture("PNG", 64, 64), 400, "IMAGE_TOO_SMALL"),
     ("a narrow picture", lambda: picture("PNG", 4000, 310), 400, "IMAGE_RATIO"),
     ("nothing", lambda: b"", 400, "UPLOAD_MALFORMED"),
@@ -280,20 +281,19 @@ async def test_a_client_that_hangs_up_leaves_nothing(gate):
         await asyncio.sleep(0)
 
 
-async def test_a_picture_that_takes_too_long_is_refused(house):
-    async with uploads.gate(house, decode_seconds=0.01) as gate, gate.client() as edge:
-        edge.headers.update(gate.customer())
-        answer = await post(edge, picture("JPEG", 4000, 3000))
-        assert (answer.status_code, reason(answer)) == (400, "IMAGE_UNREADABLE")
-        assert await gate.left() == (0, [])
-
-
-async def test_a_picture_that_needs_too_much_memory_is_refused(house):
-    async with uploads.gate(house, decode_memory_bytes=200 * 1024 * 1024) as gate, gate.client() as edge:
-        edge.headers.update(gate.customer())
-        answer = await post(edge, picture("PNG", 7000, 7000, "RGBA", colour=0))
-        assert (answer.status_code, reason(answer)) == (400, "IMAGE_TOO_LARGE")
-        assert await gate.left() == (0, [])
+async def test_side_data_do_not_decide_over_an_upload(gate, edge):
+    """Review F2, F12; all kinds of damage stand in film/test_side_data.py."""
+    beyond = exif(entry(0x927C, 7, 5000, 10**6), entry(ORIENTATION, SHORT, 2, 6))
+    taken = {
+        "EXIF beyond the end": in_jpeg(picture("JPEG"), segment(0xE1, b"Exif\0\0" + beyond)),
+        "an index of further pictures cut off": in_jpeg(picture("JPEG"), segment(0xE2, b"MPF\0II*\0\x08\0")),
+        "no end of the JPEG": picture("JPEG")[:-2],
+        "text of 100 MB": text_bomb(),
+    }
+    for name, body in taken.items():
+        file = (await post(edge, body)).json()
+        size = (360, 640) if name.startswith("EXIF") else (640, 360)
+        assert (file.get("state"), file.get("width"), file.get("height")) == ("READY", *size), name
 
 
 async def test_a_record_that_cannot_be_finished_leaves_no_bytes(gate, edge):

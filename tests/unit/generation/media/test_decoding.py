@@ -1,0 +1,91 @@
+"""The work of decoding, over the real door: what takes too much is refused, and nobody's pictures wait for others'."""
+
+import asyncio
+
+from PIL import Image
+
+from services.generation.files.tables import FileRow
+from services.runtime import ids
+from tests.support import uploads
+from tests.support.damage import many_scans
+from tests.support.uploads import picture
+
+
+async def post(edge, body, **headers):
+    return await edge.post("/v1/files", content=body, headers={"content-type": "image/png", **headers})
+
+
+def reason(answer):
+    return answer.json()["details"][0]["reason"]
+
+
+def stranger(gate):
+    """Headers of a customer of another organization."""
+    return gate.customer(organization=ids.new("org"), project=ids.new("prj"), account=ids.new("acc"))
+
+
+async def test_a_picture_that_takes_seconds_is_refused(house):
+    """The limit is the least there is, and the picture the slowest that 64 scans allow."""
+    slow = many_scans(Image.new("RGB", (7000, 7000), (90, 60, 30)), 54)
+    async with uploads.gate(house, decode_cpu_seconds=1, decode_seconds=120) as gate, gate.client() as edge:
+        edge.timeout = 120
+        edge.headers.update(gate.customer())
+        answer = await post(edge, slow)
+        assert (answer.status_code, reason(answer)) == (400, "IMAGE_TOO_COMPLEX")
+        assert answer.json()["details"][0]["metadata"]["limit"] == "1"
+        assert await gate.left() == (0, [])
+
+
+async def test_a_machine_that_is_too_busy_says_so(house):
+    async with uploads.gate(house, decode_seconds=0.01) as gate, gate.client() as edge:
+        edge.headers.update(gate.customer())
+        answer = await post(edge, picture("JPEG", 4000, 3000))
+        assert (answer.status_code, reason(answer)) == (503, "PEER_UNAVAILABLE")
+        assert answer.headers["retry-after"] == "1"
+        assert await gate.left() == (0, [])
+
+
+async def test_decoding_has_a_budget_and_others_have_theirs(house):
+    async with uploads.gate(house, decode_budget_seconds=0.01) as gate, gate.client() as edge:
+        edge.headers.update(gate.customer())
+        assert (await post(edge, picture())).status_code == 200
+        answer = await post(edge, picture())
+        assert (answer.status_code, answer.json()["code"], reason(answer)) == (429, 8, "DECODING_SPENT")
+        assert int(answer.headers["retry-after"]) > 60  # it is a long way from 0.1 s down to 0.01 s
+        assert (await post(edge, picture(), **stranger(gate))).status_code == 200
+        assert (await gate.left())[0] == 2
+
+
+async def test_two_crowds_of_slow_pictures_keep_nobody_waiting(house):
+    """Review S4: 16 connections of two organizations, then one picture of a third.
+
+    The review's picture is refused by its scans; the slowest that is not goes to a decoder. Its turns are counted, not
+    timed: the third is served before all but the turns that run when it comes, and one more of each crowd.
+    """
+    flat = Image.new("RGB", (6300, 6300), (90, 60, 30))
+    review, slow = many_scans(flat, 30_000), many_scans(flat.resize((4500, 4500)), 54)
+    assert 900_000 < len(review) < 950_000
+    changes = {"decode_cpu_seconds": 30, "decode_seconds": 300, "upload_seconds": 300, "decode_budget_seconds": 300}
+    async with uploads.gate(house, **changes) as gate, gate.client() as edge:
+        edge.timeout = 300
+        crowds = [stranger(gate), stranger(gate)]
+        refused = await post(edge, review, **crowds[0])
+        assert (refused.status_code, reason(refused)) == (400, "IMAGE_TOO_COMPLEX")
+        tasks = [asyncio.create_task(post(edge, slow, **crowds[n % 2])) for n in range(16)]
+        while len(await house.rows(FileRow)) < 16:
+            await asyncio.sleep(0)
+        early = sum(task.done() for task in tasks)
+        answer = await post(edge, picture(), **stranger(gate))
+        assert answer.status_code == 200
+        assert sum(task.done() for task in tasks) - early <= 6
+        assert early < 8, "they were served before anybody could wait for them"
+        for task in tasks:
+            task.cancel()
+
+
+async def test_a_picture_that_needs_too_much_memory_is_refused(house):
+    async with uploads.gate(house, decode_memory_bytes=200 * 1024 * 1024) as gate, gate.client() as edge:
+        edge.headers.update(gate.customer())
+        answer = await post(edge, picture("PNG", 7000, 7000, "RGBA", colour=0))
+        assert (answer.status_code, reason(answer)) == (400, "IMAGE_TOO_LARGE")
+        assert await gate.left() == (0, [])

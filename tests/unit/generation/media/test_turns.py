@@ -1,0 +1,183 @@
+"""Who is given a decoder when many want one: one to an organization, the least spent first, none without a budget."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from services.generation.media.turns import Turns
+from services.runtime.errors import Failure
+
+
+class Crowd:
+    """Organizations that want turns; `order` tells in what order they got theirs."""
+
+    def __init__(self, decoders=2, waiting=8, budget=30.0):
+        self.moment, self.order, self.ends = 0.0, [], {}
+        self.turns = Turns(decoders, waiting, budget, lambda: self.moment)
+
+    def wants(self, organization, seconds=0.0):
+        """Begin to want a turn that costs so many seconds; the task ends with the turn."""
+
+        async def work():
+            async with self.turns.turn(organization) as charge:
+                self.order.append(organization)
+                end = self.ends.setdefault(organization, asyncio.Event())
+                await end.wait()
+                end.clear()
+                charge(seconds)
+
+        return asyncio.create_task(work())
+
+    async def end(self, organization, task):
+        self.ends[organization].set()
+        await task
+
+    async def spend(self, organization, seconds):
+        async with self.turns.turn(organization) as charge:
+            charge(seconds)
+
+
+async def settle():
+    """Let everything run that can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
+async def crowd(**options):
+    made = Crowd(**options)
+    before = asyncio.all_tasks()
+    yield made
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+
+
+async def test_an_organization_has_one_decoder_however_many_are_free():
+    async with crowd(decoders=4) as one:
+        first = one.wants("a")
+        one.wants("a"), one.wants("b")
+        await settle()
+        assert one.order == ["a", "b"]
+        await one.end("a", first)
+        await settle()
+        assert one.order == ["a", "b", "a"]
+
+
+async def test_who_comes_goes_before_the_second_turns_of_two_crowds():
+    """Review S4: 8 pictures each of two attackers are there already."""
+    async with crowd() as one:
+        tasks = {name: [one.wants(name, 2.0) for _ in range(8)] for name in ("a", "b")}
+        await settle()
+        victim = one.wants("victim", 0.1)
+        await settle()
+        assert one.order == ["a", "b"]
+        await one.end("b", tasks["b"][0])
+        await settle()
+        assert one.order == ["a", "b", "victim"]
+        await one.end("victim", victim)
+
+
+async def test_among_equals_turns_go_round():
+    async with crowd(decoders=1) as one:
+        tasks = {name: [one.wants(name) for _ in range(3)] for name in "abc"}
+        for _ in range(8):
+            await settle()
+            last = one.order[-1]
+            await one.end(last, tasks[last].pop(0))
+        await settle()
+        assert "".join(one.order) == "abcabcabc"
+
+
+async def test_who_spent_less_goes_first():
+    async with crowd(decoders=1) as one:
+        await one.spend("heavy", 20)
+        await one.spend("light", 1)
+        running = one.wants("other")
+        await settle()
+        one.wants("heavy"), one.wants("light"), one.wants("new")
+        await settle()
+        await one.end("other", running)
+        await settle()
+        assert one.order == ["other", "new"]
+        one.moment += 60
+        one.ends["new"].set()
+        await settle()
+        assert one.order == ["other", "new", "heavy"]  # nobody has spent any more, so it is by who came first
+
+
+async def test_a_budget_is_kept_and_comes_back():
+    async with crowd() as one:
+        await one.spend("a", 29)
+        await one.spend("a", 4)
+        with pytest.raises(Failure) as refused:
+            await one.spend("a", 1)
+        assert (refused.value.kind.reason, refused.value.metadata) == ("DECODING_SPENT", {"limit": "30"})
+        assert refused.value.retry_after == pytest.approx(6.0)  # 3 s too many, at half a second a second
+        await one.spend("b", 1)
+        one.moment += 5.9
+        with pytest.raises(Failure):
+            await one.spend("a", 1)
+        one.moment += 0.2
+        await one.spend("a", 1)
+
+
+async def test_what_waits_is_held_to_the_budget_too():
+    async with crowd() as one:
+        first, second = one.wants("a", 31.0), one.wants("a")
+        await settle()
+        await one.end("a", first)
+        with pytest.raises(Failure, match="Try again later"):
+            await second
+        assert one.order == ["a"]
+
+
+async def test_the_queue_of_an_organization_is_bounded():
+    async with crowd(waiting=3) as one:
+        for _ in range(4):
+            one.wants("a")
+        await settle()
+        with pytest.raises(Failure) as refused:
+            await one.wants("a")
+        assert (refused.value.kind.reason, refused.value.retry_after) == ("TOO_MANY_TRANSFERS", 1)
+        one.wants("b")
+        await settle()
+        assert one.order == ["a", "b"]
+
+
+async def test_who_gives_up_leaves_no_gap():
+    async with crowd(decoders=1) as one:
+        running, waiting, next_one = one.wants("a"), one.wants("b"), one.wants("c")
+        await settle()
+        waiting.cancel()
+        await settle()
+        await one.end("a", running)
+        await settle()
+        assert one.order == ["a", "c"]
+        granted = one.wants("d")
+        await settle()
+        one.ends["c"].set()
+        await next_one  # d has been given the turn and does not know yet
+        granted.cancel()
+        await settle()
+        assert (await asyncio.gather(granted, return_exceptions=True))[0].__class__ is asyncio.CancelledError
+        await one.spend("e", 1)
+
+
+async def test_a_decoder_that_fails_gives_its_turn_back():
+    async with crowd(decoders=1) as one:
+        for _ in range(3):
+            with pytest.raises(ValueError, match="no picture"):
+                async with one.turns.turn("a"):
+                    raise ValueError("no picture")
+        await one.spend("b", 1)
+
+
+async def test_organizations_that_have_theirs_back_are_forgotten():
+    async with crowd() as one:
+        for number in range(1000):
+            await one.spend(f"org_{number}", 1)
+        assert one.turns.known == 1000
+        one.moment += 60
+        await one.spend("last", 1)
+        assert one.turns.known == 1
