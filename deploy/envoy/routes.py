@@ -12,12 +12,17 @@ from deploy.envoy.contracts import Method
 PLAIN = Path(__file__).with_name("plain_routes.yaml")
 TYPE = "type.googleapis.com/envoy."
 AUTHZ, TRANSCODER, CORS = (f"envoy.filters.http.{name}" for name in ("ext_authz", "grpc_json_transcoder", "cors"))
-JSON_SIZE, PATH_FOR_LOG = "json_size", "path_for_log"
+JSON_SIZE, NO_BODY, PATH_FOR_LOG = "json_size", "no_body", "path_for_log"
 OFF = {"@type": f"{TYPE}config.route.v3.FilterConfig", "disabled": True}
-UNSERVED = {JSON_SIZE: OFF, PATH_FOR_LOG: OFF, AUTHZ: OFF, TRANSCODER: OFF}
+UNSERVED = {JSON_SIZE: OFF, NO_BODY: OFF, PATH_FOR_LOG: OFF, AUTHZ: OFF, TRANSCODER: OFF}
 REFUSALS = "refusals"
 """The cluster that leads to Envoy's own listener of the same name."""
 SET = "OVERWRITE_IF_EXISTS_OR_ADD"
+BODILESS = ("GET", "HEAD")
+"""Verbs whose requests have no body here; RFC 9110 (9.3.1) gives such a body no meaning."""
+READS = {"name": ":method", "string_match": {"safe_regex": {"regex": "|".join(BODILESS)}}}
+BODIED, ENCODED = "bodied", "encoded"
+"""Names of the routes that refuse a body where none belongs, and a compressed one; refusals.yaml knows them."""
 # A service sees of a request what it needs: no credential of a customer goes past the edge, and his address goes as
 # x-filmgate-address alone.
 NOT_FORWARDED = [
@@ -76,6 +81,7 @@ def routes(methods: Iterable[Method]) -> list[dict[str, Any]]:
     return [
         _grpc(),
         _refusal("unreadable", 400, {"prefix": "/", "headers": [_UNREADABLE]}),
+        *_bodies(),
         *(_route(method) for method in ordered),
         *_other_verbs(ordered),
         _refusal("unknown", 404, {"prefix": "/"}),
@@ -136,6 +142,23 @@ def _refusal(name: str, status: int, match: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _bodies() -> list[dict[str, Any]]:
+    """Refuse a body that says by its headers that it belongs nowhere (S3): one with GET or HEAD, and a compressed one.
+
+    A body that no length announces, in chunks or in HTTP/2, ends in the filter NO_BODY.
+    """
+    bodied = {"prefix": "/", "headers": [READS, *_says("content-length", {"safe_regex": {"regex": "0*"}})]}
+    plain = {"safe_regex": {"regex": "(?i)(identity)?"}}
+    encoded = {"prefix": "/", "headers": [{**READS, "invert_match": True}, *_says("content-encoding", plain)]}
+    refusal = {**_refusal(ENCODED, 415, encoded), "response_headers_to_add": [_header("accept-encoding", "identity")]}
+    return [_refusal(BODIED, 400, bodied), refusal]
+
+
+def _says(name: str, match: dict[str, Any]) -> list[dict[str, Any]]:
+    """Match a header that is there and says anything but this."""
+    return [{"name": name, "present_match": True}, {"name": name, "string_match": match, "invert_match": True}]
+
+
 def _grpc() -> dict[str, Any]:
     """Refuse gRPC by the detour: with its content type taken off, the answer is JSON."""
     kind = {"name": "content-type", "string_match": {"prefix": "application/grpc", "ignore_case": True}}
@@ -173,6 +196,7 @@ def _route(method: Method) -> dict[str, Any]:
         "typed_per_filter_config": {
             AUTHZ: _authz(method),
             **({JSON_SIZE: OFF, TRANSCODER: OFF} if method.plain else {}),
+            **({} if method.verb in BODILESS else {NO_BODY: OFF}),
         },
     }
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from deploy.k8s.objects import Object, Pod, Rendered, where
 from deploy.k8s.tools import Fault
-from services.generation.media import app as media
+from services.generation.media import server as media
 from services.runtime import server
 
 SLACK_SECONDS = 5

@@ -24,7 +24,7 @@ _HEADINGS = {
     404: "There is no such thing, or it is another's.",
     409: "It collides with something that is there, or under way.",
     413: "The body is over the limit.",
-    415: "gRPC is not spoken here.",
+    415: "gRPC is not spoken here, and no body may be compressed.",
     416: "The range lies outside of the content.",
     429: "Too much, or too often.",
     431: "The headers or the path are over the limit.",

@@ -39,7 +39,8 @@ def _operation(route: Method, row: dict[str, Any], writer: Operations, reasons: 
         described["parameters"] = parameters
     if "requestBody" in row:
         described["requestBody"] = row["requestBody"]
-    traits = Traits(service=route.audience, gate=route.gate, own=tuple(row["reasons"]), transcoded=False)
+    own, has_body = tuple(row["reasons"]), "requestBody" in row
+    traits = Traits(service=route.audience, gate=route.gate, own=own, transcoded=False, has_body=has_body)
     answers = {status: _answer(answer, head) for status, answer in row["responses"].items()}
     described["responses"] = {**answers, **refusals(reasons.of(traits), without_body=head)}
     return described

@@ -109,6 +109,8 @@ def _read(service: str, name: str, words: str) -> Reason:
 
 def _named(traits: Traits) -> Iterator[tuple[str, str]]:
     yield from (("edge", name) for name in EDGE)
+    if traits.has_body:
+        yield "edge", "CONTENT_ENCODING_UNSUPPORTED"
     if traits.transcoded and traits.has_body:
         yield "edge", "BODY_INVALID"
     yield from (("auth", name) for name in _checked(traits))

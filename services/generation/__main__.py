@@ -10,10 +10,11 @@ from services.generation.files import api as files
 from services.generation.files import scratch
 from services.generation.files.objects import open_store
 from services.generation.media import confinement
-from services.generation.media.app import Media, Server
+from services.generation.media.app import Media
 from services.generation.media.downloads import Downloads
 from services.generation.media.generation import Records
 from services.generation.media.reference import Reference
+from services.generation.media.server import Server
 from services.generation.media.uploads import Uploads
 from services.generation.models import api as models
 from services.generation.moderation import words

@@ -1,5 +1,6 @@
 """The whole suite from outside: every method asks who calls, and nothing that a stranger writes is our fault."""
 
+import gzip
 import json
 import random
 from collections.abc import Iterator
@@ -176,3 +177,46 @@ async def test_what_the_edge_is_told_by_a_service_says_the_same_request_id(custo
     assert answer.status_code == 404
     assert answer.json()["details"][0]["metadata"]["request_id"] == answer.headers["x-request-id"]
     assert len(answer.headers.get_list("x-request-id")) == 1
+
+
+PLAIN = ["/docs", "/docs/x.js", "/openapi.json", "/v1/files/x/content", "/v1/videos/x/content"]
+STRANGE = [
+    {"content-encoding": "gzip"},
+    {"content-encoding": "br"},
+    {"expect": "200-ok"},
+    {"sec-websocket-key1": "x"},
+    {"upgrade": "websocket", "connection": "upgrade"},
+    {"range": "bytes=9-1", "if-range": "\u00ff".encode()},
+    {"accept-encoding": "gzip;q=x, \u00ff".encode()},
+    {"a": "x" * 7500},
+]
+
+
+@pytest.mark.parametrize("path", PLAIN)
+async def test_nothing_that_a_stranger_sends_is_a_fault_of_media(guest, path):
+    """S3: each answer is that of the path, or a refusal in the one shape."""
+    for headers in STRANGE:
+        for body in (b"", b"no gzip", gzip.compress(bytes(1_000_000))):
+            answer = await guest.http.request("GET", path, content=body, headers=headers)
+            assert answer.status_code < 500, (headers, answer.text)
+            if answer.is_error:
+                _shape(answer)
+            if body:
+                assert answer.status_code in {400, 431}
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+async def test_an_encoded_upload_is_refused_before_anybody_is_asked(customer, coding):
+    for credential in ("x", customer.credential):
+        headers = {"authorization": f"Bearer {credential}", "content-encoding": coding}
+        answer = await customer.http.post("/v1/files", content=gzip.compress(bytes(1_000_000)), headers=headers)
+        assert (answer.status_code, _shape(answer)) == (415, "CONTENT_ENCODING_UNSUPPORTED")
+
+
+def _shape(answer) -> str:
+    """The reason of a refusal, whose shape is checked on the way."""
+    status = answer.json()
+    assert answer.headers["content-type"].startswith("application/json")
+    (info,) = (row for row in status["details"] if row["@type"].endswith("google.rpc.ErrorInfo"))
+    assert info["metadata"]["request_id"] == answer.headers["x-request-id"]
+    return str(info["reason"])

@@ -15,10 +15,11 @@ from PIL import Image
 
 from services.generation.config import MediaSettings
 from services.generation.files.tables import FileRow
-from services.generation.media.app import Media, Server
+from services.generation.media.app import Media
 from services.generation.media.downloads import Downloads
 from services.generation.media.generation import Records
 from services.generation.media.reference import Reference
+from services.generation.media.server import Server
 from services.generation.media.uploads import Uploads
 from services.runtime import caller, channels
 from tests.support import rpc, tls
@@ -78,6 +79,17 @@ class Gate:
         writer.write("\r\n".join(["POST /v1/files HTTP/1.1", *lines, "", ""]).encode() + body)
         await writer.drain()
         return Slow(reader, writer)
+
+    async def raw(self, data: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Send bytes on a connection of their own, as the edge; returns status, headers and body of the answer."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=_certified("edge", "suite"))
+        writer.write(data)
+        await writer.drain()
+        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        writer.close()
+        return int(first.split(" ")[1]), headers, body
 
     async def left(self) -> tuple[int, list[str]]:
         """How many file rows and which objects there are."""

@@ -1,10 +1,7 @@
-"""Media: plain HTTP/1.1 over mutual TLS behind the edge. What stands around every route, and the process's server."""
+"""Media: plain HTTP/1.1 over mutual TLS behind the edge. What stands around every route."""
 
-import asyncio
 import collections
 import contextlib
-import re
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -12,18 +9,15 @@ from aiohttp import web
 
 from services.generation import errors
 from services.generation.config import MediaSettings
-from services.generation.media import bodies, refusals
+from services.generation.media import bodies, refusals, server
 from services.generation.media.downloads import Downloads
 from services.generation.media.reference import Reference
 from services.generation.media.uploads import Uploads
-from services.runtime import caller, ids, metrics, telemetry, tracing
+from services.runtime import caller, metrics, telemetry, tracing
 from services.runtime.caller import CALLER, Call, Caller, Policy, Verifier
 from services.runtime.errors import INTERNAL, NOT_FOUND, TOKEN_INVALID, Failure
 
-EDGE = "edge"
-GRACE_SECONDS = 10.0
 READ, WRITE = CALLER("video.read"), CALLER("video.write")
-_REQUEST_ID = re.compile(r"[!-~]{1,64}")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = telemetry.logger(__name__)
 
@@ -57,8 +51,10 @@ class Media:
         """Make the aiohttp application. The body of an upload is bounded by `bodies`, so aiohttp's own limit is off."""
         application = web.Application(client_max_size=0)
         for verb, path, policy, handler in self._routes:
-            application.router.add_route(verb, path, self._around(f"{verb} {path}", policy, handler))
-        application.router.add_route("*", "/{rest:.*}", self._around("unknown", None, _nothing))
+            around = self._around(f"{verb} {path}", policy, handler)
+            application.router.add_route(verb, path, around, expect_handler=server.expect)
+        unknown = self._around("unknown", None, _nothing)
+        application.router.add_route("*", "/{rest:.*}", unknown, expect_handler=server.expect)
         return application
 
     def _around(self, name: str, policy: Policy | None, handler: Handler) -> Handler:
@@ -128,7 +124,7 @@ class Media:
     async def _admit(self, request: web.Request, call: Call, policy: Policy | None) -> None:
         """Let in only the edge; with a policy, only with the token of a customer who has the scope."""
         if policy is None:
-            caller.check_peer(caller.SERVICE(EDGE), call.peer, None)
+            caller.check_peer(caller.SERVICE(server.EDGE), call.peer, None)
             return
         tokens = request.headers.getall(caller.HEADER, [])
         if len(tokens) != 1:
@@ -144,7 +140,7 @@ def _count(call: Call, status: int, seconds: float) -> None:
 
 
 def _check(policy: Policy, peer: str, who: Caller) -> None:
-    caller.check_peer(caller.SERVICE(EDGE), peer, None)
+    caller.check_peer(caller.SERVICE(server.EDGE), peer, None)
     caller.check_peer(policy, peer, who)
 
 
@@ -153,58 +149,4 @@ async def _nothing(_: web.Request) -> web.StreamResponse:
 
 
 def _begun(name: str, request: web.Request) -> Call:
-    given, peer = request.headers.getall(caller.REQUEST_ID, []), _peer(request)
-    trusted = peer == EDGE and len(given) == 1 and _REQUEST_ID.fullmatch(given[0])
-    return Call(f"media/{name}", given[0] if trusted else ids.new("req"), peer=peer)
-
-
-def _peer(request: web.Request) -> str:
-    """The first DNS name of the client's certificate; empty without one."""
-    session = request.transport.get_extra_info("ssl_object") if request.transport else None
-    certificate = session.getpeercert() if session else None
-    names = [name for kind, name in (certificate or {}).get("subjectAltName", ()) if kind == "DNS"]
-    return names[0] if names else ""
-
-
-class Server:
-    """Media's listening port, as a part of its process."""
-
-    def __init__(self, application: web.Application, settings: MediaSettings, port: int | None = None) -> None:
-        self._settings = settings
-        self._port = settings.port if port is None else port
-        self._runner = web.AppRunner(
-            application, access_log=None, keepalive_timeout=620, lingering_time=5, shutdown_timeout=GRACE_SECONDS
-        )
-        self._ended = asyncio.Event()
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self._runner.addresses[0][1])
-
-    async def start(self) -> None:
-        """Listen. Raises OSError when the port is taken."""
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self._settings.bind, self._port, ssl_context=_tls(self._settings))
-        await site.start()
-
-    async def run(self) -> None:
-        """Serve until the process ends."""
-        await self.start()
-        await self._ended.wait()
-
-    async def drain(self, seconds: float) -> None:
-        """Take no new connections; let the present answers end within so many seconds, then end them."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._runner.cleanup(), seconds)
-
-
-def _tls(settings: MediaSettings) -> ssl.SSLContext:
-    """TLS 1.3 with our certificate; the client must show one of our authority."""
-    certs = settings.home / "certs"
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(settings.tls_ca or certs / "ca.crt")
-    context.load_cert_chain(settings.tls_cert or certs / "media.crt", settings.tls_key or certs / "media.key")
-    return context
+    return Call(f"media/{name}", server.request_id(request), peer=server.peer(request))

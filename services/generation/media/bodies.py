@@ -19,6 +19,8 @@ FORM_BYTES = 16 * 1024
 """Room for the boundary and the headers of a form's one part."""
 CHUNK_BYTES = 64 * 1024
 DRAINED_BYTES, DRAIN_SECONDS, DRAIN_PAUSE_SECONDS = 64 * 2**20, 20, 1
+_BROKEN = (TimeoutError, ClientError, ConnectionError, ValueError, web.RequestPayloadError)
+"""What reading a body raises when it stalls, breaks off or is framed wrongly."""
 _BOUNDARY = re.compile(
     r"multipart/form-data\s*;\s*boundary=(?:\"([!-~ ]{1,70})\"|([!#-'*+\-./0-9:=?A-Z^_`a-z|~]{1,70}))", re.I
 )
@@ -30,7 +32,7 @@ _ENCODED = re.compile(
 
 def announced(request: web.Request, limit: int) -> int | None:
     """Answer the announced size, None for a body without one. Raises UPLOAD_TOO_LARGE, UPLOAD_MALFORMED."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if any(coding.lower() not in ("", "identity") for coding in request.headers.getall("Content-Encoding", [])):
         raise errors.UPLOAD_MALFORMED()
     size = request.content_length
     if size is not None and size > limit + (FORM_BYTES if is_form(request) else 0):
@@ -46,7 +48,7 @@ async def drain(request: web.Request) -> None:
     A client that pauses is answered at once.
     """
     left = DRAINED_BYTES
-    with contextlib.suppress(TimeoutError, ClientError, ConnectionError, ValueError):
+    with contextlib.suppress(*_BROKEN):
         async with asyncio.timeout(DRAIN_SECONDS):
             while left > 0 and (chunk := await _next(request, DRAIN_PAUSE_SECONDS)):
                 left -= len(chunk)
@@ -67,7 +69,7 @@ async def receive(request: web.Request, target: Path, limit: int, settings: Medi
     try:
         async with asyncio.timeout(settings.upload_seconds):
             size = await _write(request, target, most, limit, settings.stall_seconds)
-    except (TimeoutError, ClientError, ConnectionError, ValueError) as fault:
+    except _BROKEN as fault:
         raise errors.UPLOAD_MALFORMED() from fault
     if is_form(request):
         size = await asyncio.to_thread(_unwrap, target, request.headers["Content-Type"])

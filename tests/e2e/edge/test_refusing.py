@@ -5,7 +5,7 @@ import json
 import grpc
 import pytest
 
-from tests.support.edge import refused
+from tests.support.edge import CHECK, passed, refused
 
 BODIES = [
     ("half", b'{"model":', 400, 3, "BODY_INVALID"),
@@ -149,6 +149,24 @@ def test_too_much_of_headers_is_refused(client, headers):
     assert refused(client.get("/v1/videos/vid_1", headers=headers)) == (431, 11, "HEADERS_TOO_LARGE")
 
 
+@pytest.mark.parametrize("path", ["/v1/videos/vid_1", "/v1/files/fil_1/content", "/docs"])
+def test_headers_that_leave_no_room_for_what_we_add_are_the_clients_fault(edge, client, path):
+    """S11: with Check's token the limits are passed a little earlier; that was a 503."""
+
+    async def token(_context):
+        return passed({"x-filmgate-caller": "t" * 1000})
+
+    seen = set()
+    with edge.script(CHECK, token):
+        for size in range(6400, 8400, 100):
+            answer = client.get(path, headers={"a": "x" * size})
+            seen.add(answer.status_code if answer.is_success else refused(answer))
+        for count in range(85, 103):
+            answer = client.get(path, headers={f"a{number}": "x" for number in range(count)})
+            seen.add(answer.status_code if answer.is_success else refused(answer))
+    assert seen == {200, (431, 11, "HEADERS_TOO_LARGE")}
+
+
 def test_a_path_that_is_too_long_is_refused(client):
     assert refused(client.get("/v1/videos/" + "x" * 20_000)) == (431, 11, "HEADERS_TOO_LARGE")
     assert refused(client.get("/v1/videos?page_token=" + "x" * 20_000)) == (431, 11, "HEADERS_TOO_LARGE")
@@ -177,6 +195,8 @@ GARBAGE = [
     b"POST /v1/videos HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n",
     b"POST /v1/videos HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     b"POST /v1/videos HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"POST /v1/videos HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    b"GET /docs HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
     b"QUERY /v1/videos HTTP/1.1\r\nHost: a\r\n\r\n",  # which has to say what its body is
     b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
     b"GET /v1/videos HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",

@@ -1,0 +1,121 @@
+"""Bodies where none belongs, encoded bodies, and headers that an HTTP library behind the edge would act on (S3)."""
+
+import gzip
+import socket
+
+import pytest
+
+from tests.support.edge import refused
+
+MEBIBYTE = 2**20
+BODY_REFUSED = (400, 3, "REQUEST_MALFORMED")
+PLAIN = ["/v1/files/fil_1/content", "/v1/videos/vid_1/content", "/docs", "/docs/x.js", "/openapi.json"]
+READ = ["/v1/videos/vid_1", *PLAIN]
+
+
+@pytest.mark.parametrize("path", [*READ, "/v1/nothing"])
+def test_a_get_with_a_body_is_refused_and_goes_no_further(edge, client, path):
+    before = len(edge.calls), len(edge.checks)
+    for size in (1, 64 * 1024, MEBIBYTE):
+        answer = client.request("GET", path, content=b"x" * size)
+        assert refused(answer) == BODY_REFUSED
+        assert "no body" in answer.json()["message"]
+    assert client.request("HEAD", path, content=b"x").status_code == 400
+    assert (len(edge.calls), len(edge.checks)) == before
+
+
+def test_a_get_with_an_empty_body_is_a_get(edge, client):
+    for path in READ:
+        assert client.get(path, headers={"content-length": "0"}).status_code == 200
+        assert client.request("GET", path, content=iter([])).status_code == 200
+    assert edge.calls[-1].request == 0
+
+
+@pytest.mark.parametrize("path", READ)
+def test_a_get_with_chunks_is_refused(edge, client, path):
+    """What the headers do not announce ends in a filter: at most one byte of it goes on."""
+    before = len(edge.calls)
+    assert refused(client.request("GET", path, content=iter([b"x" * 2]))) == BODY_REFUSED
+    assert refused(client.request("GET", path, content=iter([b"x" * 8192] * 16))) == BODY_REFUSED
+    assert [call for call in edge.calls[before:] if call.request] == []
+
+
+def test_a_get_with_a_body_of_http_2_is_refused(edge):
+    """HTTP/2 needs no header for a body, so no route can see it."""
+    before = len(edge.calls)
+    fields = {":method": "GET", ":scheme": "http", ":authority": "a", ":path": "/docs/x.js"}
+    block = b"".join(
+        b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+        for name, value in fields.items()
+    )
+    sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(1, 4, 1, block) + frame(0, 1, 1, b"ab")
+    with socket.create_connection(("127.0.0.1", edge.ports.edge_port), timeout=20) as connection:
+        connection.sendall(sent)
+        answer = b""
+        while b"REQUEST_MALFORMED" not in answer and (piece := connection.recv(65536)):
+            answer += piece
+    assert b"A GET or HEAD request has no body here." in answer
+    assert [call for call in edge.calls[before:] if call.request] == []
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """A frame of HTTP/2 (RFC 9113, 4.1)."""
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "deflate", "br", "zstd", "identity, gzip", "gzip, identity", "x"])
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/videos", "/v1/codes:send"])
+def test_an_encoded_body_is_refused_in_words(edge, client, path, coding):
+    before = len(edge.calls), len(edge.checks)
+    answer = client.post(path, content=gzip.compress(b"{}"), headers={"content-encoding": coding})
+    assert refused(answer) == (415, 3, "CONTENT_ENCODING_UNSUPPORTED")
+    assert answer.headers["accept-encoding"] == "identity"
+    assert (len(edge.calls), len(edge.checks)) == before
+
+
+def test_a_bomb_costs_nobody_anything(edge, client):
+    bomb = gzip.compress(bytes(64 * MEBIBYTE))
+    before = len(edge.calls), len(edge.checks)
+    encoded = {"content-encoding": "gzip"}
+    answer = client.post("/v1/files", content=bomb, headers=encoded)
+    assert refused(answer) == (415, 3, "CONTENT_ENCODING_UNSUPPORTED")
+    assert refused(client.request("GET", "/docs/x.js", content=bomb, headers=encoded)) == BODY_REFUSED
+    assert (len(edge.calls), len(edge.checks)) == before
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+def test_a_body_that_says_it_is_not_encoded_passes(edge, client, coding):
+    assert client.post("/v1/files", content=b"abc", headers={"content-encoding": coding}).status_code == 200
+    assert (edge.calls[-1].request, "Content-Encoding" in edge.calls[-1].headers) == (3, False)
+    assert client.post("/v1/videos", json={}, headers={"content-encoding": coding}).status_code == 200
+    assert "content-encoding" not in edge.calls[-1].headers
+
+
+ACTED_ON = {
+    "expect": "200-ok",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "sec-websocket-key1": "x",
+    "sec-websocket-version": "13",
+    "upgrade": "websocket",
+    "http2-settings": "AAMAAABkAARAAAAAAAIAAAAA",
+    "content-encoding": "gzip",
+}
+
+
+@pytest.mark.parametrize("path", READ)
+def test_headers_that_a_library_would_act_on_stay_at_the_edge(edge, client, path):
+    answer = client.get(path, headers={**ACTED_ON, "x-known": "y"})
+    assert answer.status_code == 200
+    seen = {name.lower(): value for name, value in edge.calls[-1].headers.items()}
+    assert seen["x-known"] == "y"
+    assert not ACTED_ON.keys() & seen.keys()
+
+
+def test_who_waits_for_100_continue_is_told_to_go_on(edge):
+    head = "POST /v1/files HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", edge.ports.edge_port), timeout=20) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"abc")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert (edge.calls[-1].method, edge.calls[-1].request) == ("POST /v1/files", 3)
