@@ -93,7 +93,7 @@ class Client:
                     yield json.loads(line[5:])
 
     async def send_code(self, phone: str, purpose: str) -> JSON:
-        """Have a code sent and read it as a person reads his phone: answers the `flow_id` and the `code`."""
+        """Have a code sent and read it as a person reads their phone: answers the `flow_id` and the `code`."""
         asked = {"channel": "PHONE", "target": phone, "purpose": purpose, "locale": "en"}
         seen = self._messages(phone)
         flow = await self.call("POST", "/v1/codes:send", asked)
@@ -121,7 +121,7 @@ class Client:
         return made
 
     async def accept_policies(self, language: str = "en") -> list[JSON]:
-        """Read and accept every policy in force; answers the receipts."""
+        """Read and accept every policy in force; return the receipts."""
         listed = await self.call("GET", "/v1/policies")
         return [await self._accept(row["id"], language) for row in listed["policies"] if row["state"] == "IN_FORCE"]
 

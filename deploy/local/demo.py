@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
 from deploy.local import config, picture
 from deploy.local.client import JSON, Client, Refused, money, new_phone
 from services.generation.labels import readback
@@ -38,14 +40,6 @@ class Story:
             print(f"  {title:<44} {seconds:6.2f} s")
 
 
-async def ready_key(url: str, outbox: Path) -> str:
-    """Register a fresh account, accept the policies and answer an API key that works."""
-    async with Client(url, outbox) as client:
-        await client.register(new_phone())
-        await client.accept_policies()
-        return str((await client.make_key("make up"))["secret"])
-
-
 async def main(url: str, outbox: Path, image: str = "", prompt: str = "") -> int:
     """Tell the whole story on a running suite; answers the exit status. `image` is a path, or empty for our own."""
     story, wish = Story(), prompt or PROMPT
@@ -61,6 +55,9 @@ async def main(url: str, outbox: Path, image: str = "", prompt: str = "") -> int
             return await _show(client, story, video, outbox.parent / "demo")
     except Refused as refusal:
         print(f"\nRefused: {refusal}", file=sys.stderr)
+        return 1
+    except (httpx.HTTPError, TimeoutError) as fault:
+        print(f"\nThere was no answer: {fault or type(fault).__name__}", file=sys.stderr)
         return 1
 
 

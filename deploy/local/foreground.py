@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.local import demo
+from deploy.local import customer, demo
 from deploy.local.lock import AlreadyRunning
 from deploy.local.migrations import MigrationError
 from deploy.local.postgres import PostgresError
@@ -17,16 +17,17 @@ from deploy.observability.local import WatchError
 from services.runtime.config import ConfigError
 
 FAULTS = (SuiteError, MigrationError, PostgresError, TritonError, WatchError, ConfigError, PermissionError)
-WELCOME = """
-Filmgate runs at {url}
-Your key: {key}
+TRY = """Your key: {key}
 
 Try, in another terminal:
   curl -s -H 'Authorization: Bearer {key}' {url}/v1/models
   curl -s -H 'Authorization: Bearer {key}' {url}/v1/wallet
   curl -s -H 'Authorization: Bearer {key}' -d '{{"model": "animatic", "prompt": "Hello, Filmgate"}}' {url}/v1/videos
 
-Mails and messages arrive as files in {outbox}; make logs shows the logs; Ctrl-C stops everything.
+"""
+WELCOME = """
+Filmgate runs at {url}
+{said}{hints}Mails and messages arrive as files in {outbox}; make logs shows the logs; Ctrl-C stops everything.
 """
 
 
@@ -38,8 +39,10 @@ def up(*, telemetry: bool = False) -> int:
 def _serve(suite: Suite, tell: Tell) -> int:
     """Tend the suite until a signal, which is the ordinary end and no failure."""
     try:
-        key = asyncio.run(demo.ready_key(suite.url, suite.outbox))
-        _say(WELCOME.format(url=suite.url, key=key, outbox=suite.outbox))
+        found = asyncio.run(customer.ready(suite.url, suite.outbox, suite.home))
+        said = f"{found.said}\n" if found.said else ""
+        hints = TRY.format(key=found.key, url=suite.url) if found.key else ""
+        _say(WELCOME.format(url=suite.url, said=said, hints=hints, outbox=suite.outbox))
         while True:
             suite.tend()
             tell()

@@ -133,14 +133,40 @@ def test_nothing_outlives_a_killed_supervisor(up: Terminal) -> None:
     assert up.belongings() == {}
 
 
-def test_down_stops_it_and_up_starts_again_on_the_same_data(up: Terminal) -> None:
-    assert up.other("down") == (0, "Filmgate has stopped.\n")
-    assert up.process.wait(10) == 0
+def key_of(printed: str) -> str:
+    return printed.split("Your key: ")[1].split(maxsplit=1)[0]
+
+
+def started_again(up: Terminal) -> str:
+    """Start once more on the same data, and stop; answers what was printed."""
     again = Terminal(up.home)
     try:
-        again.until("Ctrl-C")
-        assert "migrations" not in again.printed
+        return again.until("Ctrl-C")
     finally:
         again.process.terminate()
         assert again.process.wait(90) == 0
         again.process.stdout.close()
+
+
+def test_it_starts_again_on_the_same_data_whatever_limits_customers_have_met(up: Terminal) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{up.ports.edge_port}", trust_env=False, timeout=30) as client:
+        wish, answers = {"channel": "EMAIL", "purpose": "REGISTER"}, []
+        while 429 not in answers:
+            answers.append(
+                client.post("/v1/codes:send", json=wish | {"target": f"c{len(answers)}@example.com"}).status_code
+            )
+    assert up.other("down") == (0, "Filmgate has stopped.\n")
+    assert up.process.wait(10) == 0
+
+    remembered = up.home / ".filmgate" / "customer.json"
+    account = json.loads(remembered.read_bytes())["account"]
+    printed = started_again(up)
+    assert "migrations" not in printed
+    assert key_of(printed) == key_of(up.printed)
+    assert json.loads(remembered.read_bytes())["account"] == account
+
+    remembered.unlink()
+    printed = started_again(up)
+    assert "The suite runs, but without a ready-made key: 429 SEND_TOO_SOON" in printed
+    assert "Traceback" not in printed
+    assert "Your key" not in printed
