@@ -25,6 +25,7 @@ def listener(which: tuple[str, str], bind: str, port: int) -> dict[str, Any] | N
         "stat_prefix": name,
         "max_request_headers_kb": 8,
         "request_headers_timeout": "5s",
+        "request_timeout": "5s",
         "common_http_protocol_options": {"idle_timeout": "60s", "max_headers_count": 100},
         "http_filters": [
             {

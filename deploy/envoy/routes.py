@@ -35,6 +35,9 @@ NOT_FORWARDED = [
     "x-envoy-original-method",
 ]
 IDLE = "60s"
+BODY_SECONDS = 15
+"""How long a call with a JSON body may last in all, so that 64 KiB that come byte by byte hold no connection (S5). Envoy
+bounds the arrival of a body alone for all routes or none, and uploads take longer."""
 GRACE_MILLISECONDS = 500
 """How much longer a service may think than the edge waits: the edge gives up first, since it says so in words, while a
 gRPC server past its deadline only ends the stream."""
@@ -183,6 +186,7 @@ def _route(method: Method) -> dict[str, Any]:
             "cluster": "media" if method.plain else method.audience,
             "timeout": f"{method.seconds}s",
             "idle_timeout": IDLE,
+            **_lifetime(method),
             "retry_policy": {
                 # Only what was surely not begun is tried again: a server that ends answers CANCELLED to what comes
                 # meanwhile, and lets what it has begun come to its end.
@@ -199,6 +203,14 @@ def _route(method: Method) -> dict[str, Any]:
             **({} if method.verb in BODILESS else {NO_BODY: OFF}),
         },
     }
+
+
+def _lifetime(method: Method) -> dict[str, Any]:
+    """Bound a call with a JSON body from its first header to the end of its answer: 408 until the body has come, 504
+    then. What takes longer by its contract has that time."""
+    if method.plain or method.streaming or method.verb in BODILESS:
+        return {}
+    return {"max_stream_duration": {"max_stream_duration": f"{max(BODY_SECONDS, method.seconds)}s"}}
 
 
 def _header(key: str, value: str) -> dict[str, Any]:

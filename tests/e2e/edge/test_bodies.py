@@ -1,7 +1,10 @@
 """Bodies where none belongs, encoded bodies, and headers that an HTTP library behind the edge would act on (S3)."""
 
+import contextlib
 import gzip
 import socket
+import time
+from concurrent import futures
 
 import pytest
 
@@ -119,3 +122,50 @@ def test_who_waits_for_100_continue_is_told_to_go_on(edge):
         connection.sendall(b"abc")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
     assert (edge.calls[-1].method, edge.calls[-1].request) == ("POST /v1/files", 3)
+
+
+SLOW = [
+    "POST /v1/codes:send",
+    "POST /v1/videos",
+    "POST /v1/sessions:refresh",
+    "PATCH /v1/account",
+    "POST /v1/videos/vid_1:cancel",
+]
+LARGE, CHUNKED = "Content-Length: 60000\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
+
+
+def test_json_that_comes_byte_by_byte_is_cut_off_after_15_s(edge):
+    """S5: with a key that Check would refuse too, since Check sees no key before the whole body. An upload goes on."""
+    before = len(edge.calls), len(edge.checks)
+    heads = [f"{line} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer wrong\r\n" for line in SLOW]
+    with futures.ThreadPoolExecutor(len(SLOW) + 2) as pool:
+        upload = pool.submit(dribble, edge, "POST /v1/files HTTP/1.1\r\nHost: a\r\n" + LARGE, 20)
+        chunked = pool.submit(dribble, edge, heads[0] + CHUNKED, 60)
+        cut = [*pool.map(lambda head: dribble(edge, head + LARGE, 60), heads), chunked.result()]
+        seconds, answer = upload.result()
+    assert (answer, seconds >= 20) == (b"", True), "an upload has its 60 s"
+    for seconds, answer in cut:
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b'"reason":"REQUEST_MALFORMED"' in answer
+        assert b"did not arrive in time" in answer
+        assert 14.5 < seconds < 20
+    assert len(edge.checks) == before[1] + 1, "Check is asked for the upload alone"
+
+
+def dribble(edge, head: str, seconds: float) -> tuple[float, bytes]:
+    """Send a head, then a byte whenever nothing has come for half a second, for so long at most; returns how long it
+    took, and the answer until the connection's end."""
+    began, answer = time.monotonic(), b""
+    with socket.create_connection(("127.0.0.1", edge.ports.edge_port), timeout=0.5) as connection:
+        connection.sendall(head.encode())
+        while time.monotonic() - began < seconds:
+            with contextlib.suppress(ConnectionError):
+                try:
+                    piece = connection.recv(65536)
+                except TimeoutError:
+                    connection.sendall(b"1\r\n \r\n" if "chunked" in head else b" ")
+                    continue
+                answer += piece
+                if not piece or b"REQUEST_MALFORMED" in answer:
+                    break
+    return time.monotonic() - began, answer

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from deploy.envoy import contracts, envoy, refusals, render, routes, tracing, upstreams
 from deploy.local import certificates
+from services.generation.config import MediaSettings
 from services.runtime import server
 
 DESCRIPTORS = Path(__file__).resolve().parents[3] / "gen" / "filmgate.pb"
@@ -227,3 +228,37 @@ def test_an_option_of_one_kind_only_is_no_contract(tmp_path):
     (tmp_path / "broken.pb").write_bytes(described.SerializeToString())
     with pytest.raises(ValueError, match=r"must have both"):
         contracts.methods(tmp_path / "broken.pb")
+
+
+def test_a_call_with_json_lasts_no_longer_than_its_body_may_take_or_its_method(certs):
+    """S5: one byte every 5 s held a connection for 301 s."""
+    served = manager(rendered(certs))["route_config"]["virtual_hosts"][0]["routes"]
+    lasting = {
+        (row["name"], row["match"]["headers"][0]["string_match"]["exact"]): row["route"]
+        for row in served
+        if row["name"].startswith("filmgate.")
+    }
+    for method in [*contracts.methods(DESCRIPTORS), *routes.plain_methods()]:
+        bound = lasting[method.name, method.verb].get("max_stream_duration")
+        if method.plain or method.streaming or method.verb in {"GET", "HEAD"}:
+            assert bound is None, method
+        else:
+            assert bound == {"max_stream_duration": "15s"}, method
+            assert method.seconds <= 15, method
+
+
+def test_no_request_takes_longer_to_arrive_than_an_upload_may(certs):
+    """Media refuses an upload after its own time, which begins when the headers have come."""
+    public = manager(rendered(certs))
+    headers, whole = (int(public[name].removesuffix("s")) for name in ("request_headers_timeout", "request_timeout"))
+    assert (headers, whole) == (10, 65)
+    assert whole == headers + MediaSettings.upload_seconds
+
+
+def test_a_handshake_and_every_inner_request_end_too(certs):
+    resources = rendered(certs, health_port=1, metrics_port=2)["static_resources"]
+    listeners = {row["name"]: row for row in resources["listeners"]}
+    assert listeners["public"]["filter_chains"][0]["transport_socket_connect_timeout"] == "10s"
+    for name in ("health", "metrics"):
+        inner = listeners[name]["filter_chains"][0]["filters"][0]["typed_config"]
+        assert inner["request_timeout"] == "5s"
