@@ -36,8 +36,8 @@ NOT_FORWARDED = [
 ]
 IDLE = "60s"
 BODY_SECONDS = 15
-"""How long a call with a JSON body may last in all, so that 64 KiB that come byte by byte hold no connection (S5). Envoy
-bounds the arrival of a body alone for all routes or none, and uploads take longer."""
+"""How long a call with a JSON body may last in all, so that 64 KiB that come byte by byte hold no connection (S5).
+Envoy bounds the arrival of a body alone for all routes or none, and uploads take longer."""
 GRACE_MILLISECONDS = 500
 """How much longer a service may think than the edge waits: the edge gives up first, since it says so in words, while a
 gRPC server past its deadline only ends the stream."""
