@@ -12,11 +12,8 @@ from google.type import date_pb2
 from filmgate.auth.v1 import accounts_pb2, logins_pb2, organizations_pb2
 from filmgate.auth.v1.accounts_pb2_grpc import AccountsStub
 from filmgate.privacy.v1.elements_pb2 import Element
-from services.auth.accounts import api as accounts
 from services.auth.accounts.tables import Account, Freeze
-from services.auth.logins import api as logins
 from services.auth.notices.domain import templates
-from services.auth.organizations import api as organizations
 from services.runtime import profile as profiles
 from services.runtime.database import tables_of
 from tests.support import auth as support
@@ -38,7 +35,6 @@ def wanted(flow: str, code: str, **fields) -> accounts_pb2.RegisterRequest:
     return accounts_pb2.RegisterRequest(**{"flow_id": flow, "code": code, "birth_date": BORN, **fields})
 
 
-@pytest.mark.promise("CARRY-1.1", "AICC-1.1", "NEXA-1.1.1", "SILICON-P1.1.1")
 async def test_registration_by_phone_makes_all_that_an_account_needs(auth):
     flow, code = await auth.code(PHONE)
     made = await auth.accounts.Register(wanted(flow, code, display_name="Bob", locale="zh-CN"), metadata=ADDRESS)
@@ -54,7 +50,6 @@ async def test_registration_by_phone_makes_all_that_an_account_needs(auth):
     assert again.session.id != made.tokens.session.id
 
 
-@pytest.mark.promise("CARRY-1.1b")
 async def test_registration_by_email(auth):
     person = await auth.register(EMAIL)
     account = await auth.accounts.GetAccount(accounts_pb2.GetAccountRequest(), metadata=person.metadata())
@@ -120,7 +115,6 @@ async def test_where_a_guardian_would_have_to_consent_nobody_is_let_in(database,
             await auth.accounts.Register(wanted(flow, code, birth_date=MINOR), metadata=ADDRESS)
 
 
-@pytest.mark.promise("CARRY-1.1")
 async def test_a_contact_point_belongs_to_one_account_and_only_who_holds_the_code_is_told(auth):
     first = await auth.code()
     auth.clock.advance(60)
@@ -205,34 +199,6 @@ async def test_an_account_changes_what_is_given(auth):
         await auth.accounts.UpdateAccount(update(locale="fr"), metadata=person.metadata())
 
 
-@pytest.mark.promise("KLING-P7.3b")
-async def test_what_proves_identity_cannot_be_changed_by_its_owner(auth):
-    fields = {field.name for field in accounts_pb2.UpdateAccountRequest.DESCRIPTOR.fields}
-    assert fields == {"display_name", "locale"}
-    person = await auth.register()
-    asked = accounts_pb2.UpdateAccountRequest.FromString(b"\x2a\x0d+861390000000")  # field 5 of another message
-    changed = await auth.accounts.UpdateAccount(asked, metadata=person.metadata())
-    assert changed.masked_phone == "+86*********00"
-
-
-@pytest.mark.promise("AICC-1.1e", "NEXA-1.1.1e")
-async def test_no_method_moves_an_account_to_another_person(auth):
-    """What a customer can send to the rooms that own identity never names another account, owner or contact point."""
-    customers = [
-        method
-        for file, name, policy in (
-            (accounts_pb2, "Accounts", accounts.POLICY),
-            (logins_pb2, "Logins", logins.POLICY),
-            (organizations_pb2, "Organizations", organizations.POLICY),
-        )
-        for method in file.DESCRIPTOR.services_by_name[name].methods
-        if policy[method.name].kind == "CALLER"
-    ]
-    sent = {field.name for method in customers for field in method.input_type.fields}
-    assert sent == {"display_name", "locale", "page_size", "page_token", "id"}
-    assert {method.name for method in customers if "id" in method.input_type.fields_by_name} == {"EndSession"}
-
-
 @pytest.mark.promise("SILICON-U1.2.4c")
 async def test_nobody_is_asked_for_a_password_and_none_is_stored(auth):
     files = (accounts_pb2, logins_pb2, organizations_pb2)
@@ -270,7 +236,6 @@ def at(moment: datetime.datetime) -> Timestamp:
     return stamp
 
 
-@pytest.mark.promise("CARRY-5.3", "SILICON-U1.1b")
 async def test_a_freeze_is_shown_told_and_audited_and_can_be_lifted(auth):
     person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
     request = accounts_pb2.FreezeAccountRequest(account=person.account, scope="ALL", reason="minor")

@@ -5,7 +5,6 @@ import datetime
 import json
 
 import pytest
-import sqlalchemy as sa
 from envoy.service.auth.v3 import external_auth_pb2_grpc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -128,17 +127,6 @@ async def test_a_missing_expired_or_revoked_credential_is_refused(auth):
     await refused(auth, "KEY_EXPIRED", short.secret)
     auth.clock.advance(840)
     await refused(auth, "TOKEN_EXPIRED", person.access)
-
-
-@pytest.mark.promise("AICC-1.1f", "NEXA-1.1.1f", "KLING-P1.1.1b")
-async def test_public_pages_need_no_login_and_the_rest_does(auth):
-    prices = {"gate": "OPEN", "audience": "billing", "method": "filmgate.billing.v1.Prices/ListPrices"}
-    assert (await check(auth, **prices)).status.code == 0
-    for method in (GET, CREATE):
-        await refused(auth, "TOKEN_INVALID", method=method)
-    async with auth.database.transaction() as session:
-        for table in ("accounts", "sessions", "flows", "source_sends"):
-            assert await session.scalar(sa.text(f"SELECT count(*) FROM {table}")) == 0  # noqa: S608
 
 
 async def test_what_touches_the_account_needs_a_login_by_the_proved_contact_point(auth):

@@ -17,7 +17,6 @@ def notice(person, **fields) -> notices_pb2.NotifyRequest:
     return notices_pb2.NotifyRequest(**{**wanted, **fields})
 
 
-@pytest.mark.promise("CARRY-1.1e")
 @pytest.mark.parametrize(("target", "channel"), [(PHONE, "PHONE"), (EMAIL, "EMAIL")])
 async def test_a_notice_goes_to_the_registered_contact_point(auth, target, channel):
     person = await auth.register(target)
