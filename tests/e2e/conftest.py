@@ -9,9 +9,11 @@ import pytest
 from deploy.local import ports
 from deploy.local.client import Client, new_phone
 from deploy.local.suite import Suite
+from filmgate.auth.v1 import accounts_pb2_grpc
 from services.runtime.profile import Profile
 from tests.support.addresses import an_address
 from tests.support.books import Books
+from tests.support.operators import Freezer, door
 from tests.support.profiles import used
 from tests.support.witness import Witness
 
@@ -62,6 +64,15 @@ async def newcomer(suite: Suite) -> AsyncIterator[Callable]:
 async def customer(newcomer: Callable) -> Client:
     """One customer."""
     return await newcomer()
+
+
+@pytest.fixture
+async def freezer(suite: Suite) -> AsyncIterator[Freezer]:
+    """The operator, who leaves no account frozen."""
+    async with door(suite, "auth") as channel:
+        made = Freezer(accounts_pb2_grpc.AccountsStub(channel))
+        yield made
+        await made.lift_all()
 
 
 async def ended(client: Client, video: str, seconds: float = 60) -> dict:

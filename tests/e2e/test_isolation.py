@@ -72,29 +72,3 @@ async def test_a_key_does_only_what_its_scopes_say(customer):
     with pytest.raises(Refused) as refused:
         await customer.upload(picture.lighthouse(640, 360))
     assert refused.value.reason == "SCOPE_MISSING"
-
-
-@pytest.mark.promise("CARRY-1.1c")
-async def test_without_a_contact_point_there_is_no_account_and_without_that_no_core_call(guest, books):
-    before = await books.value("auth", "SELECT count(*) FROM accounts")
-    born = {"birth_date": {"year": 1990, "month": 1, "day": 1}, "age_statement": True}
-    for path, body in (
-        ("/v1/codes:send", {"channel": "CHANNEL_UNSPECIFIED", "target": "somebody", "purpose": "REGISTER"}),
-        ("/v1/codes:send", {"channel": "EMAIL", "target": "somebody", "purpose": "REGISTER"}),
-        ("/v1/codes:send", {"channel": "PHONE", "target": "12", "purpose": "REGISTER"}),
-        ("/v1/accounts", born),
-        ("/v1/accounts", {**born, "flow_id": "flw_x", "code": "123456"}),
-    ):
-        with pytest.raises(Refused) as refused:
-            await guest.call("POST", path, body)
-        assert refused.value.status == 400, path
-    assert await books.value("auth", "SELECT count(*) FROM accounts") == before
-
-    assert len(CORE) > 15
-    for method in CORE:
-        body = {"content": b"{}"} if method.verb in {"POST", "PATCH"} else {}
-        answer = await guest.http.request(method.verb, method.path.replace("{id}", "x"), **body)
-        assert answer.status_code == 401, method.name
-        if method.verb != "HEAD":
-            assert answer.json()["code"] == 16
-            assert answer.json()["details"][0]["reason"] in {"KEY_UNKNOWN", "TOKEN_INVALID"}

@@ -35,23 +35,6 @@ async def _refused(call) -> Refused:
     return refused.value
 
 
-@pytest.mark.promise("SILICON-U1.3b")
-async def test_a_fourth_open_video_waits_for_a_slot(customer, books, idle):
-    first = [(await customer.call("POST", "/v1/videos", ORDER))["id"] for _ in range(OPEN_VIDEOS)]
-    before = await books.owned(customer.made)
-    again = partial(customer.call, "POST", "/v1/videos", ORDER, idempotency_key="fourth")
-    refused = await _refused(again())
-    assert (refused.status, refused.body["code"], refused.reason) == (429, 8, "TOO_MANY_OPEN_VIDEOS")
-    assert _detail(refused, "ErrorInfo")["metadata"]["limit"] == str(OPEN_VIDEOS)
-    assert _detail(refused, "RetryInfo")["retry_delay"]
-    assert "Wait until one" in refused.body["message"]
-    assert await books.owned(customer.made) == before
-
-    idle.cont()
-    await ended(customer, first[0])
-    assert (await until_served(again, 10, "TOO_MANY_OPEN_VIDEOS"))["state"] == "QUEUED"
-
-
 async def test_another_organisations_videos_take_no_slot_of_mine(customer, newcomer, idle):
     for _ in range(OPEN_VIDEOS):
         await customer.call("POST", "/v1/videos", ORDER)

@@ -1,6 +1,5 @@
 """Bad input, from outside: each answers its HTTP and gRPC code, a reason, what to do, and leaves nothing behind."""
 
-import datetime
 import io
 import json
 import struct
@@ -11,7 +10,7 @@ import pytest
 from PIL import Image
 
 from deploy.local import picture
-from deploy.local.client import Client, Refused, new_phone
+from deploy.local.client import Client, Refused
 
 GOOD = {"model": "animatic", "prompt": "a quiet sea", "resolution": "480p", "duration_seconds": 2}
 
@@ -202,36 +201,6 @@ async def test_an_ended_session_is_refused(customer):
     with pytest.raises(Refused) as refused:
         await customer.call("GET", "/v1/account")
     assert refused.value.status == 401
-
-
-@pytest.mark.promise("CARRY-0.1", "KLING-A0.2")
-async def test_core_calls_wait_for_the_policies(guest, books):
-    made = await guest.register(new_phone())
-    before = await books.owned(made)
-    for method, path in (("GET", "/v1/videos"), ("POST", "/v1/videos"), ("GET", "/v1/wallet"), ("POST", "/v1/keys")):
-        with pytest.raises(Refused) as refused:
-            await guest.call(
-                method, path, GOOD if path == "/v1/videos" and method == "POST" else ({} if method == "POST" else None)
-            )
-        assert (refused.value.status, refused.value.body["code"], refused.value.reason) == (
-            400,
-            9,
-            "POLICY_NOT_ACCEPTED",
-        )
-    where = next(row for row in refused.value.body["details"] if "metadata" in row)["metadata"]
-    assert where["accept_at"] == f"/v1/policies/{where['policy']}:accept"
-    assert await books.owned(made) == before
-
-    begun = datetime.datetime.now(datetime.UTC)
-    receipts = await guest.accept_policies()
-    stored = await books.rows("privacy", "SELECT * FROM receipts WHERE account = $1", made["account"]["id"])
-    assert {row["kind"]: row["version"] for row in stored} == {"privacy": 1, "terms": 1}
-    for row, receipt in zip(sorted(stored, key=_id), sorted(receipts, key=_id), strict=True):
-        assert (row["id"], row["policy"], row["sha256"]) == (receipt["id"], receipt["policy"], receipt["sha256"])
-        assert (row["language"], row["method"]) == ("en", "session")
-        assert begun <= row["accept_time"] <= datetime.datetime.now(datetime.UTC)
-    await guest.call("GET", "/v1/videos")
-    assert (await guest.call("POST", "/v1/videos", GOOD))["state"] == "QUEUED"
 
 
 def _id(row: Mapping) -> str:

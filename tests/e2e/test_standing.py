@@ -1,6 +1,5 @@
 """Freezes by the operator: what each scope stops, how soon, and the record that stays."""
 
-import asyncio
 from functools import partial
 
 import grpc
@@ -9,8 +8,7 @@ import pytest
 from deploy.local import picture
 from deploy.local.client import Refused
 from filmgate.auth.v1 import accounts_pb2 as accounts
-from filmgate.auth.v1 import accounts_pb2_grpc
-from filmgate.privacy.v1 import audit_pb2, audit_pb2_grpc, policies_pb2
+from filmgate.privacy.v1 import audit_pb2, policies_pb2
 from tests.support.operators import door
 from tests.support.waiting import until_refused, until_served
 
@@ -24,38 +22,6 @@ OPERATOR_METHODS = [
     ("privacy", "Policies/PublishPolicy", policies_pb2.PublishPolicyRequest(kind="terms", version=9)),
     ("privacy", "Audit/ListAuditEvents", audit_pb2.ListAuditEventsRequest()),
 ]
-
-
-class Freezer:
-    """Freezes accounts as the operator, and lifts whatever is left at the end."""
-
-    def __init__(self, stub: accounts_pb2_grpc.AccountsStub) -> None:
-        self._stub, self._frozen = stub, []
-
-    async def freeze(self, account: str, scope: str) -> None:
-        """Freeze an account in a scope."""
-        request = accounts.FreezeAccountRequest(account=account, scope=scope, reason="abuse")
-        self._frozen.append((account, scope))
-        answer = await self._stub.FreezeAccount(request, timeout=5)
-        assert [accounts.FreezeScope.Name(row.scope) for row in answer.freezes] == [scope]
-
-    async def lift(self, account: str, scope: str) -> None:
-        """Lift it."""
-        await self._stub.UnfreezeAccount(accounts.UnfreezeAccountRequest(account=account, scope=scope), timeout=5)
-
-    async def lift_all(self) -> None:
-        """Lift all that this test froze."""
-        for account, scope in self._frozen:
-            await self.lift(account, scope)
-
-
-@pytest.fixture
-async def freezer(suite):
-    """The operator, who leaves no account frozen."""
-    async with door(suite, "auth") as channel:
-        made = Freezer(accounts_pb2_grpc.AccountsStub(channel))
-        yield made
-        await made.lift_all()
 
 
 SCOPES = {
@@ -105,54 +71,12 @@ def _calls(customer):
     }
 
 
-@pytest.mark.promise("KLING-A3.3")
-async def test_a_freeze_stops_all_keys_of_the_account_at_once_and_no_other_account(customer, newcomer, freezer):
-    customer.credential = customer.session
-    second = (await customer.make_key("second"))["secret"]
-    await customer.call("GET", "/v1/videos")
-    other = await newcomer()
-    await freezer.freeze(customer.made["account"]["id"], "ALL")
-    for secret in (customer.key["secret"], second, customer.session):
-        customer.credential = secret
-        refused = await until_refused(partial(customer.call, "GET", "/v1/videos"), EFFECT_SECONDS)
-        assert refused.reason == "ACCOUNT_FROZEN"
-    await other.call("GET", "/v1/videos")
-
-
 async def test_a_frozen_account_cannot_log_in(customer, freezer):
     await freezer.freeze(customer.made["account"]["id"], "ALL")
     await until_refused(partial(customer.call, "GET", "/v1/videos"), EFFECT_SECONDS)
     with pytest.raises(Refused) as refused:
         await customer.log_in(customer.phone)
     assert (refused.value.status, refused.value.reason) == (403, "ACCOUNT_FROZEN")
-
-
-@pytest.mark.promise("SILICON-U1.3c")
-async def test_what_the_operator_did_and_what_was_agreed_stay_on_record(suite, customer, books, freezer):
-    account = customer.made["account"]["id"]
-    await freezer.freeze(account, "ALL")
-    await until_refused(partial(customer.call, "GET", "/v1/videos"), EFFECT_SECONDS)
-    receipts = await books.rows("privacy", "SELECT kind, version FROM receipts WHERE account = $1", account)
-    assert {tuple(row) for row in receipts} == {("privacy", 1), ("terms", 1)}
-    await freezer.lift(account, "ALL")
-    async with door(suite, "privacy") as channel:
-        audit = audit_pb2_grpc.AuditStub(channel)
-        async with asyncio.timeout(10):
-            while len(events := await _events(audit, account)) < 2:
-                await asyncio.sleep(0.05)
-    assert [(event.service, event.actor, event.action) for event in events] == [
-        ("auth", "operator", "UnfreezeAccount"),
-        ("auth", "operator", "FreezeAccount"),
-    ]
-    assert events[1].detail["scope"] == "ALL"
-    assert events[1].detail["reason"] == "abuse"
-    assert events[1].event_time.seconds <= events[0].event_time.seconds
-
-
-async def _events(audit, subject):
-    """Answer what was done to a subject; that one looks is on record too, and is left out."""
-    listed = await audit.ListAuditEvents(audit_pb2.ListAuditEventsRequest(subject=subject), timeout=5)
-    return [event for event in listed.events if event.action != "ListAuditEvents"]
 
 
 @pytest.mark.parametrize("certificate", CERTIFICATES)
