@@ -16,7 +16,7 @@ from services.generation.videos.tables import VideoRow
 from services.runtime import ids
 from services.runtime import profile as profiles
 from services.runtime.jobs import JobRow
-from tests.support import generation, rpc
+from tests.support import rpc
 from tests.support.generation import MADE, refusal, stranger
 
 Code = grpc.StatusCode
@@ -182,28 +182,49 @@ async def until_waiting(house):
                     return
 
 
-@pytest.mark.promise("AICC-1.5b", "NEXA-1.1.5b", "KLING-A11.11")
-async def test_what_was_uploaded_and_made_is_removed_when_the_profile_says(postgres, clock, tmp_path, profile):
-    async with generation.house(postgres, clock, tmp_path, profile) as house:
-        file = await house.picture()
-        video = await house.create(image=file, request_id="my-book-7")
-        await house.start(video.id)
-        await house.publish(video.id)
-        await house.runner.run_due()
-        retention = house.rules.retention
-        last = max(retention.input_days, retention.output_days, 1)
-        assert len(await objects(house)) == 3
-        house.clock.advance(last * 86_400 + 1)
-        located = files_pb2.LocateContentRequest(id=video.id)
-        assert (await refusal(house.files.LocateContent(located, metadata=house.mine)))[1] == "OUTPUT_EXPIRED"
-        assert (await refusal(get(house, file)))[1] == "NOT_FOUND"
-        await house.file_jobs.sweep()
-        await house.video_jobs.sweep_rows()
-        await house.runner.run_due()
-        assert await objects(house) == []
-        assert await house.rows(FileRow) == []
-        assert not (await house.get(video.id)).parameters.prompt
-        assert "my-book-7" not in str([vars(row) for row in await house.rows(VideoRow)])
+async def delivered(house) -> tuple[str, str]:
+    """Deliver a video that was made from an uploaded picture; answers the ids of both."""
+    file = await house.picture()
+    video = await house.create(image=file, request_id="my-book-7")
+    await house.start(video.id)
+    await house.publish(video.id)
+    await house.runner.run_due()
+    assert len(await objects(house)) == 3
+    return file, video.id
+
+
+async def sweep(house) -> None:
+    await house.file_jobs.sweep()
+    await house.video_jobs.sweep_rows()
+    await house.runner.run_due()
+
+
+@pytest.mark.promise(
+    "AICC-1.5b",
+    "NEXA-1.1.5b",
+    part="the picture goes within an hour of the delivery, but the prompt stays with its video for 30 days",
+)
+async def test_an_uploaded_picture_goes_as_soon_as_the_job_is_delivered(house):
+    file, _ = await delivered(house)
+    house.clock.advance(3600)
+    assert (await refusal(get(house, file)))[1] == "NOT_FOUND"
+    await sweep(house)
+    assert not [name for name in await objects(house) if name.startswith(file)]
+    assert [row.kind for row in await house.rows(FileRow)] == ["VIDEO"]
+
+
+@pytest.mark.promise("KLING-A11.11")
+async def test_what_was_uploaded_and_made_is_cached_for_a_day_and_then_dropped(house):
+    file, video = await delivered(house)
+    house.clock.advance(86_400 + 1)
+    located = files_pb2.LocateContentRequest(id=video)
+    assert (await refusal(house.files.LocateContent(located, metadata=house.mine)))[1] == "OUTPUT_EXPIRED"
+    assert (await refusal(get(house, file)))[1] == "NOT_FOUND"
+    await sweep(house)
+    assert await objects(house) == []
+    assert await house.rows(FileRow) == []
+    assert not (await house.get(video)).parameters.prompt
+    assert "my-book-7" not in str([vars(row) for row in await house.rows(VideoRow)])
 
 
 async def test_what_was_half_stored_is_swept_after_a_day(house):
