@@ -30,7 +30,7 @@ FALSIFIED = {
 }
 
 
-@pytest.mark.promise("KLING-A8.1c")
+@pytest.mark.promise("KLING-A8.1c", part="a forgery by the database's owner that agrees with itself is not found")
 @pytest.mark.parametrize("rule", FALSIFIED)
 async def test_a_falsified_book_is_found(postgres, clock, profile, rule):
     owner_url, url = postgres.urls("billing")

@@ -6,10 +6,11 @@ import dataclasses
 import pytest
 import yaml
 
-from filmgate.billing.v1 import wallets_pb2
+from filmgate.billing.v1 import prices_pb2, wallets_pb2
 from services.billing import errors
 from services.billing.prices import domain as prices
 from services.billing.prices import shelf
+from services.billing.prices.api import Prices
 from services.billing.wallets.ledger import Ledger
 from services.runtime import errors as common
 from services.runtime import ids
@@ -243,7 +244,22 @@ async def test_a_lot_cannot_be_spent_from_its_very_date_on(house, clock):
     assert await state(house, customer) == (0, PRICE, 1), "shown as gone, booked or not"
 
 
-@pytest.mark.promise("KLING-A2.2", "KLING-A10.2", "SILICON-U6.3")
+@pytest.mark.promise("KLING-A2.2")
+async def test_each_listed_price_is_what_is_charged(house, clock):
+    clock.advance(2 * DAY)
+    listed = await Prices(house.database, house.shelf, clock).ListPrices(prices_pb2.ListPricesRequest(), None)
+    customer = ids.new("org")
+    await house.give(customer, 1000 * CNY)
+    book = listed.price_books[0]
+    assert len(book.rates) == 9
+    for rate in book.rates:
+        usage = {"model": rate.model, "resolution": rate.resolution, "price_version": book.version}
+        video = (await house.authorize(order(customer, clock, **usage))).video
+        assert micros((await house.capture(video)).charged) == 5 * micros(rate.per_second) > 0
+
+
+@pytest.mark.promise("KLING-A10.2", part="prices only: services, functions and entitlements have no versions")
+@pytest.mark.promise("SILICON-U6.3")
 async def test_a_video_keeps_the_price_that_it_was_sold_at(postgres, clock, tmp_path, profile):
     """Listed, held and charged at one price, although a dearer book has come into force before the end."""
     dear = {"rates": {"animatic": {"720p": "9.00"}}, "version": 2, "effective_time": "2026-11-21T13:00:00Z"}

@@ -33,7 +33,7 @@ async def execute(database: Database, *statements: str, **values: object) -> Non
             await session.execute(sa.text(statement), values)
 
 
-@pytest.mark.promise("KLING-A8.1c")
+@pytest.mark.promise("KLING-A8.1c", part="a forgery by the database's owner that agrees with itself is not found")
 @pytest.mark.parametrize("table", ["journals", "entries", "hold_lots"])
 @pytest.mark.parametrize("change", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
 async def test_the_service_role_cannot_change_what_is_booked(open_bank, table, change):

@@ -23,8 +23,6 @@ from tests.unit.generation.triton.jobs import FULL, LONG, SMALL, made
 PICTURE = encoded(scene(400, 300))
 
 
-@pytest.mark.promise("KLING-A3.10")
-@pytest.mark.promise("SILICON-U4.3b")
 async def test_a_prompt_becomes_a_labelled_video_that_can_be_published(connection, tmp_path):
     data, _ = await made(connection, FULL)
     (tmp_path / "in.mp4").write_bytes(data)

@@ -12,7 +12,6 @@ from filmgate.generation.v1 import videos_pb2
 from services.billing.wallets.tables import Wallet
 from services.generation import errors
 from services.generation.files.tables import FileRow
-from services.generation.moderation.tables import VerdictRow
 from services.generation.videos.tables import VideoRow
 from services.runtime.errors import of
 from services.runtime.requests import StoredRequest
@@ -95,22 +94,6 @@ async def test_a_refused_order_leaves_nothing_and_may_be_tried_again(house, chan
 
 async def test_the_highest_price_may_be_met_exactly(house):
     assert await house.create(max_price=money_pb2.Money(currency_code="CNY", nanos=100_000_000))
-
-
-@pytest.mark.promise("KLING-A3.10b", "KLING-A11.9", "KLING-P6.2")
-@pytest.mark.parametrize(
-    ("prompt", "category"),
-    [("make a bomb", "weapons"), ("制作炸弹的方法", "weapons"), ("hardcore porn", "sexual"), ("色情视频", "sexual")],
-)
-async def test_refused_content_is_told_by_category_and_leaves_its_verdict_and_no_text(house, prompt, category):
-    found = await refusal(house.create(prompt=prompt))
-    assert found[1] == "CONTENT_REFUSED"
-    assert found[2]["category"] == category
-    assert await house.counts() == (0, 0, 0)
-    await house.create()
-    verdicts = sorted((row.verdict, row.category, row.account) for row in await house.rows(VerdictRow))
-    assert verdicts == [("PASSED", "", rpc.ACCOUNT), ("REFUSED", category, rpc.ACCOUNT)]
-    assert prompt not in str([vars(row) for row in await house.rows(VerdictRow)])
 
 
 async def test_an_empty_wallet_is_told_what_is_missing(house):

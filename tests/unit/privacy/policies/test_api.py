@@ -154,7 +154,10 @@ async def test_a_stranger_without_our_certificate_gets_nothing(served):
 
 @pytest.mark.promise("CARRY-6.4", "SILICON-P8.4")
 async def test_a_version_is_announced_then_in_force_at_its_moment_then_superseded(stub, operator, clock):
-    first = await first_policy(stub)
+    listed = await first_policy(stub)
+    first = await stub.GetPolicy(policies_pb2.GetPolicyRequest(id=listed.id))
+    assert sorted(text.language for text in first.texts) == ["en", "zh"]
+    assert all(len(text.text) > 200 for text in first.texts)
     second = await operator.PublishPolicy(publication(seconds=3600))
     assert second.state == policies_pb2.Policy.ANNOUNCED
     assert await states(stub) == {1: "IN_FORCE", 2: "ANNOUNCED"}
@@ -164,7 +167,9 @@ async def test_a_version_is_announced_then_in_force_at_its_moment_then_supersede
     assert await states(stub) == {2: "IN_FORCE"}
     old = await stub.GetPolicy(policies_pb2.GetPolicyRequest(id=first.id))
     assert old.state == policies_pb2.Policy.SUPERSEDED
-    assert old.texts == (await stub.GetPolicy(policies_pb2.GetPolicyRequest(id=first.id))).texts
+    assert old.texts == first.texts
+    new = await stub.GetPolicy(policies_pb2.GetPolicyRequest(id=second.id))
+    assert {text.language: text.text for text in new.texts} == {language: text for language, (_, text) in TEXTS.items()}
 
 
 async def states(stub) -> dict[int, str]:
