@@ -22,7 +22,7 @@ import grpc_tools
 from grpc_tools import protoc
 
 from deploy.envoy import render
-from deploy.openapi import write
+from deploy.openapi import policies, write
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GEN = ROOT / "gen"
@@ -55,7 +55,8 @@ def generate() -> int:
         fresh = pathlib.Path(folder)
         _vendor(fresh / "protovendor")
         _stubs(fresh)
-        (fresh / render.ROUTES).write_text(render.dump(render.published(fresh / DESCRIPTORS.name)))
+        scopes = policies.scopes(ROOT / "services")
+        (fresh / render.ROUTES).write_text(render.dump(render.published(fresh / DESCRIPTORS.name, scopes)))
         write.reference(fresh / DESCRIPTORS.name, ROOT / "services", fresh)
         _replace(fresh, GEN)
     return 0

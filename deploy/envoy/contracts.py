@@ -27,6 +27,8 @@ class Method:
     streaming: bool = False
     plain: bool = False
     """True for plain HTTP, served by media."""
+    scope: str = ""
+    """The one scope that the method's policy asks for; empty where no credential is."""
 
     @property
     def service(self) -> str:

@@ -94,13 +94,20 @@ def write(settings: Settings, path: Path) -> Path:
     return path
 
 
-def published(descriptors: Path) -> dict[str, Any]:
-    """What the contracts say to the edge: the transcoded services and the routes. `make protos` keeps it in a file."""
-    transcoded = methods(descriptors)
-    return {
-        "services": sorted({method.service for method in transcoded}),
-        "routes": routes([*transcoded, *plain_methods()]),
-    }
+def published(descriptors: Path, scopes: Mapping[str, str]) -> dict[str, Any]:
+    """What the contracts say to the edge: the transcoded services and the routes. `make protos` keeps it in a file.
+
+    `scopes` names the scope of each method that customers call (filmgate.auth.v1.Keys.CreateKey). Raises ValueError for
+    a method that asks for a credential and has no scope, or the other way round.
+    """
+    transcoded = [
+        dataclasses.replace(method, scope=scopes.get(method.name.replace("/", "."), ""))
+        for method in methods(descriptors)
+    ]
+    every = [*transcoded, *plain_methods()]
+    if odd := [method.name for method in every if (method.gate == "OPEN") == bool(method.scope)]:
+        raise ValueError(f"gate and scope do not go together: {', '.join(odd)}")
+    return {"services": sorted({method.service for method in transcoded}), "routes": routes(every)}
 
 
 def _values(settings: Settings) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def plain_methods() -> list[Method]:
             strictness=row["strictness"],
             seconds=row["timeout_seconds"],
             plain=True,
+            scope=row.get("scope", ""),
         )
         for row in yaml.safe_load(PLAIN.read_text())
     ]
@@ -232,7 +233,7 @@ def _authz(method: Method) -> dict[str, Any]:
             "method": method.name,
             "gate": method.gate,
             "strictness": method.strictness,
-            "timeout_seconds": str(method.seconds),
+            "scope": method.scope,
         }
     }
     if not method.check_body:

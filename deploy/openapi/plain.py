@@ -33,7 +33,7 @@ def _operation(route: Method, row: dict[str, Any], writer: Operations, reasons: 
         "tags": [row["tag"]],
         "summary": row["summary"] + (": only its headers" if head else ""),
         "description": row["description"],
-        **writer.guarded(route.gate, row.get("scope", "")),
+        **writer.guarded(route.gate, route.scope),
     }
     if parameters := [*_path(route.path), *row.get("parameters", [])]:
         described["parameters"] = parameters

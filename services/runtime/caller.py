@@ -20,8 +20,8 @@ from services.runtime.clock import Clock, SystemClock
 ISSUER = "auth"
 HEADER = "x-filmgate-caller"
 REQUEST_ID = "x-request-id"
+EDGE = "edge"
 SUITE = frozenset({"edge", "auth", "billing", "generation", "media", "worker", "privacy", "operator"})
-_FORWARDERS = frozenset({"edge", "media"})
 _LONGEST_TOKEN = 8192
 _REMEMBERED = 10_000
 _KEY_FETCH_SECONDS = 10.0
@@ -42,9 +42,13 @@ PUBLIC = Policy("PUBLIC")
 """Anyone whom the edge lets through: any peer with a certificate, no caller token."""
 
 
-def CALLER(scope: str) -> Policy:
-    """A customer: the peer is edge or media (or the token's own presenter) and a valid token bears `scope`."""
-    return Policy("CALLER", scope)
+def CALLER(scope: str, *forwarders: str) -> Policy:
+    """A customer: a valid token bears `scope`, and the peer is the token's own presenter.
+
+    A token that the edge presents comes through the edge, or through one of the named `forwarders`: media, which parses
+    strangers' bytes, may use what a download brings it for nothing else (S10).
+    """
+    return Policy("CALLER", scope, frozenset(forwarders))
 
 
 def SERVICE(*peers: str) -> Policy:
@@ -145,9 +149,9 @@ def seconds_left() -> float | None:
 def check_peer(policy: Policy, peer_name: str, caller: Caller | None) -> None:
     """Raise PEER_NOT_ALLOWED or SCOPE_MISSING unless the policy lets them in. Anything unknown is out."""
     allowed = policy.kind == "PUBLIC" or peer_name in policy.peers
-    if policy.kind == "CALLER" and caller is not None:
-        forwarded = peer_name in _FORWARDERS and caller.presenter in (*_FORWARDERS, "")
-        allowed = forwarded or peer_name == caller.presenter
+    if policy.kind == "CALLER":
+        forwarded = caller is not None and caller.presenter == EDGE and peer_name in policy.peers
+        allowed = caller is not None and (forwarded or peer_name == caller.presenter)
     if not peer_name or not allowed:
         raise errors.PEER_NOT_ALLOWED()
     if caller is not None and policy.kind == "CALLER" and policy.scope not in caller.scopes:
@@ -165,7 +169,7 @@ def mint(
     key: str = "",
     session: str = "",
     scopes: Iterable[str] = (),
-    presenter: str = "edge",
+    presenter: str = EDGE,
     request_id: str = "",
     lifetime_seconds: float = 30.0,
     clock: Clock | None = None,

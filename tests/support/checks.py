@@ -12,7 +12,7 @@ from filmgate.auth.v1.standings_pb2_grpc import StandingsStub
 GET = "filmgate.generation.v1.Videos/GetVideo"
 CREATE = "filmgate.generation.v1.Videos/CreateVideo"
 ACCEPT = "filmgate.privacy.v1.Policies/AcceptPolicy"
-EXTENSIONS = ("audience", "gate", "strictness", "timeout_seconds")
+EXTENSIONS = ("audience", "gate", "strictness", "scope")
 
 
 class Refusal:
@@ -31,7 +31,7 @@ class Refusal:
 def request(credential: str = "", method: str = GET, body: bytes = b"", **fields) -> external_auth_pb2.CheckRequest:
     """A request as Envoy makes it of a call."""
     extensions = {"audience": "generation", "method": method, "gate": "CORE", "strictness": "STRICT"}
-    extensions |= {"timeout_seconds": "10"} | {key: value for key, value in fields.items() if key in EXTENSIONS}
+    extensions |= {"scope": "video.read"} | {key: value for key, value in fields.items() if key in EXTENSIONS}
     asked = external_auth_pb2.CheckRequest()
     http = asked.attributes.request.http
     http.method, http.path, http.raw_body = fields.get("verb", "GET"), fields.get("path", "/v1/videos/vid_x"), body

@@ -33,7 +33,7 @@ def _stubs() -> tuple[Any, Any]:
 pb2, pb2_grpc = _stubs()
 
 POLICY = {
-    "Make": CALLER("video.write"),
+    "Make": CALLER("video.write", "media"),
     "Watch": CALLER("video.read"),
     "Collect": CALLER("video.write"),
     "Talk": CALLER("video.read"),

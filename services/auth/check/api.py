@@ -21,7 +21,6 @@ from services.runtime.errors import TOKEN_INVALID, Failure
 from services.runtime.server import Room
 
 POLICY = {"Check": SERVICE("edge")}
-DEFAULT_TIMEOUT_SECONDS = 10.0
 LONGEST_CREDENTIAL = 200
 _OPEN = answers.passed()
 
@@ -126,18 +125,14 @@ class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
 
 
 def route_of(extensions: Any, verb: str) -> Route:
-    """Read what the edge says of the route. A gate that is not known asks for everything."""
+    """Read what the edge says of the route. A gate that is not known asks for everything; no scope is no right."""
     gate = extensions.get("gate", "")
-    try:
-        timeout = float(extensions.get("timeout_seconds", "") or 0) or DEFAULT_TIMEOUT_SECONDS
-    except ValueError:
-        timeout = DEFAULT_TIMEOUT_SECONDS
     return Route(
         audience=extensions.get("audience", ""),
         method=extensions.get("method", "").removeprefix("/").replace("/", "."),
         gate=gate if gate in ("OPEN", "ACCOUNT") else "CORE",
         strict=extensions.get("strictness", "") != "LENIENT",
-        timeout_seconds=timeout,
+        scope=extensions.get("scope", ""),
         verb=verb,
     )
 

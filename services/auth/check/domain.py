@@ -13,8 +13,11 @@ STRICT_SECONDS = 5.0
 """Oldest knowledge that may decide on spending, creating, keys and personal data."""
 LENIENT_SECONDS = 60.0
 """Oldest knowledge that may let an owner read his own tasks and files."""
-SHORTEST_TOKEN_SECONDS = 30.0
-TOKEN_MARGIN_SECONDS = 10.0
+TOKEN_SECONDS = 30.0
+"""Lifetime of a caller token on every route. It is verified once, when a call begins: by a service before its method
+runs, also if that is a stream; by media on arrival, which forwards it at once, to locate what it sends or to open the
+record of what it receives. So no watch, upload or download needs a longer one, however long it takes (S10). Until then
+pass at most the 15 s of the longest method that is no stream, within which the edge may try a call again."""
 KEY_CHANGES = frozenset({"filmgate.auth.v1.Keys.CreateKey", "filmgate.auth.v1.Keys.UpdateKey"})
 """What a freeze of keys stops for a session too. Revoking stays open: it only takes away."""
 CREATE = "filmgate.generation.v1.Videos.CreateVideo"
@@ -38,13 +41,9 @@ class Route:
     """Full name: filmgate.generation.v1.Videos.CreateVideo."""
     gate: str
     strict: bool
-    timeout_seconds: float
+    scope: str
+    """The only scope that a caller token for this route bears, if the credential has it."""
     verb: str = "GET"
-
-    @property
-    def token_seconds(self) -> float:
-        """Lifetime of a caller token for this route."""
-        return max(SHORTEST_TOKEN_SECONDS, self.timeout_seconds + TOKEN_MARGIN_SECONDS)
 
     @property
     def oldest_seconds(self) -> float:

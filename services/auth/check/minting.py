@@ -1,17 +1,18 @@
-"""Caller tokens for the edge, each used for 20 s for the same credential and route."""
+"""Caller tokens for the edge, each used for 10 s for the same credential, audience and scope."""
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from services.auth.check.domain import Principal, Route
+from services.auth.check.domain import TOKEN_SECONDS, Principal, Route
 from services.auth.tokens.keyring import Keyring
 from services.runtime import caller
 from services.runtime.clock import Clock
 
-REUSED_SECONDS = 20.0
+REUSED_SECONDS = 10.0
+"""A token that is given again is good for 19 s more (tokens count whole seconds), longer than any first use takes."""
 MOST_TOKENS = 20_000
-_Mark = tuple[str, int, str, float]
+_Mark = tuple[str, int, str, str]
 
 
 class Minting:
@@ -24,8 +25,8 @@ class Minting:
         self._minted: OrderedDict[_Mark, tuple[float, str]] = OrderedDict()
 
     def token(self, route: Route, principal: Principal, request_id: str) -> str:
-        """Answer a token for this route's audience, good for the route's timeout and more."""
-        mark = (principal.id, principal.version, route.audience, route.token_seconds)
+        """Return a token for this route's audience and scope, good for 19 to 30 s. Without the scope, it has none."""
+        mark = (principal.id, principal.version, route.audience, route.scope)
         known, now = self._minted.get(mark), self._steady()
         if known is not None and now - known[0] < REUSED_SECONDS:
             return known[1]
@@ -37,9 +38,9 @@ class Minting:
             account=principal.account,
             organization=principal.organization,
             project=principal.project,
-            scopes=principal.scopes,
+            scopes={route.scope}.intersection(principal.scopes),
             request_id=request_id,
-            lifetime_seconds=route.token_seconds,
+            lifetime_seconds=TOKEN_SECONDS,
             clock=self._clock,
             **{principal.kind: principal.id},
         )

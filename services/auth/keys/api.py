@@ -1,7 +1,10 @@
 """The servicer of Keys."""
 
 import datetime
+from collections.abc import Collection
 from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from filmgate.auth.v1 import keys_pb2, keys_pb2_grpc
 from services.auth import errors
@@ -70,7 +73,7 @@ class Keys(keys_pb2_grpc.KeysServicer):
         async with self._database.transaction() as session:
             if old := await requests.begin(session, *claim, request, keys_pb2.Key, now):
                 return old
-            scopes = domain.granted_scopes(request.scopes, me.scopes)
+            scopes = domain.granted_scopes(request.scopes, await _grantable(session, me))
             end = _end(request, now)
             if await store.count_active(session, me.project, now) >= self._most:
                 raise errors.TOO_MANY_KEYS(limit=self._most)
@@ -144,6 +147,18 @@ class Keys(keys_pb2_grpc.KeysServicer):
             last_four=secret[-4:],
             create_time=now,
         )
+
+
+async def _grantable(session: AsyncSession, me: caller.Caller) -> Collection[str]:
+    """Return the scopes that a maker may give on: those of its key as it is now, all of them for a session.
+
+    They do not stand in a customer's token, which bears the scope of its route alone (S10); an internal service's bears
+    all that it has.
+    """
+    if me.key:
+        own = await store.key(session, me.key, me.project)
+        return own.scopes if own is not None and own.revoke_time is None else ()
+    return domain.SCOPES if me.session else me.scopes
 
 
 def _found(row: Key | None, key_id: str) -> Key:

@@ -20,9 +20,9 @@ POLICY = {
     "GetFile": CALLER("video.read"),
     "ListFiles": CALLER("video.read"),
     "DeleteFile": CALLER("video.write"),
-    "BeginUpload": CALLER("video.write"),
+    "BeginUpload": CALLER("video.write", "media"),
     "FinishUpload": SERVICE("media"),
-    "LocateContent": CALLER("video.read"),
+    "LocateContent": CALLER("video.read", "media"),
 }
 
 

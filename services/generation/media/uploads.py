@@ -34,11 +34,15 @@ class Uploads:
     async def upload(self, request: web.Request) -> web.Response:
         """Answer the File of an uploaded picture."""
         bodies.announced(request, domain.UPLOAD_LIMIT_BYTES)
-        async with self._share(caller.current().organization), self._receiving:
-            size = None if bodies.is_form(request) else request.content_length
-            begun = await self._records.begin(size)
-            with scratch.folder() as folder:
-                file = await self._take(request, begun, folder / "upload")
+        # Before anything is waited for: the caller token lives 30 s, and a turn may come later.
+        begun = await self._records.begin(None if bodies.is_form(request) else request.content_length)
+        try:
+            async with self._share(caller.current().organization), self._receiving:
+                with scratch.folder() as folder:
+                    file = await self._take(request, begun, folder / "upload")
+        except BaseException:
+            await asyncio.shield(self._undo(begun))
+            raise
         body = json_format.MessageToJson(
             file, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
         )
@@ -52,18 +56,14 @@ class Uploads:
         return share
 
     async def _take(self, request: web.Request, begun: files_pb2.BeginUploadResponse, path: Path) -> files_pb2.File:
-        """Receive, decode, store, finish. Whatever happens on the way, nothing stays behind."""
-        try:
-            await bodies.receive(request, path, begun.limit_bytes, self._settings)
-            async with self._turns.turn(caller.current().organization) as charge:
-                picture = await pictures.decode(path, begun.image, self._settings, charge)
-                await objects.put(self._store, begun.object, path)
-                await objects.put(self._store, domain.frame_object(begun.object), picture.copy)
-                image = await asyncio.to_thread(_described, path, picture)
-            return await self._records.finish(begun.id, image)
-        except BaseException:
-            await asyncio.shield(self._undo(begun))
-            raise
+        """Receive, decode, store, finish. What is left when it fails is undone by `upload`."""
+        await bodies.receive(request, path, begun.limit_bytes, self._settings)
+        async with self._turns.turn(caller.current().organization) as charge:
+            picture = await pictures.decode(path, begun.image, self._settings, charge)
+            await objects.put(self._store, begun.object, path)
+            await objects.put(self._store, domain.frame_object(begun.object), picture.copy)
+            image = await asyncio.to_thread(_described, path, picture)
+        return await self._records.finish(begun.id, image)
 
     async def _undo(self, begun: files_pb2.BeginUploadResponse) -> None:
         """Remove what an upload has left. What cannot be removed now is swept after 24 hours.

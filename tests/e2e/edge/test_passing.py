@@ -58,7 +58,7 @@ def test_check_is_told_the_route_and_never_by_the_client(edge, client):
         "method": GET_VIDEO,
         "gate": "CORE",
         "strictness": "LENIENT",
-        "timeout_seconds": "10",
+        "scope": "video.read",
     }
     assert asked.request.http.headers["authorization"] == "Bearer secret"
     assert not [name for name in asked.request.http.headers if name.startswith("x-filmgate")]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from deploy.envoy import contracts, envoy, refusals, render, routes, tracing, upstreams
 from deploy.local import certificates
+from deploy.openapi import policies
 from services.generation.config import MediaSettings
 from services.runtime import server
 
@@ -214,6 +215,14 @@ def test_the_words_of_a_refusal_fit_their_reason():
         assert 0 < row["code"] <= 16
         assert row["message"].endswith((".", "{detail}", "{upload}."))
     assert [row for row in rows if "reason" not in row] == rows[:1]
+
+
+def test_a_route_that_asks_for_a_credential_and_no_scope_is_refused():
+    scopes = policies.scopes(routes.PLAIN.parents[2] / "services")
+    assert render.published(DESCRIPTORS, scopes)["routes"]
+    for name, scope in (("filmgate.billing.v1.Wallets.GetWallet", ""), ("filmgate.auth.v1.Logins.SendCode", "keys")):
+        with pytest.raises(ValueError, match=name.rpartition(".")[2]):
+            render.published(DESCRIPTORS, {**scopes, name: scope})
 
 
 def test_an_option_of_one_kind_only_is_no_contract(tmp_path):

@@ -175,14 +175,16 @@ async def test_memory_is_bounded(verifier: Verifier, clock: FakeClock, monkeypat
 
 
 def customer(**fields: Any) -> Caller:
-    return Caller(**{"organization": "o", "project": "p", "account": "a", "scopes": frozenset({"s"}), **fields})
+    whole = {"organization": "o", "project": "p", "account": "a", "scopes": frozenset({"s"}), "presenter": "edge"}
+    return Caller(**{**whole, **fields})
 
 
 ALLOWED = [
     (PUBLIC, "edge", None),
     (PUBLIC, "studio", None),
     (CALLER("s"), "edge", customer()),
-    (CALLER("s"), "media", customer(presenter="edge")),
+    (CALLER("s", "media"), "media", customer(presenter="edge")),
+    (CALLER("s", "media"), "edge", customer(presenter="edge")),
     (CALLER("s"), "studio", customer(presenter="studio")),
     (SERVICE("generation", "edge"), "edge", None),
     (STAFF("operator"), "operator", None),
@@ -191,6 +193,11 @@ REFUSED = [
     (PUBLIC, "", None),
     (CALLER("s"), "edge", None),
     (CALLER("s"), "generation", customer(presenter="edge")),
+    (CALLER("s"), "media", customer(presenter="edge")),
+    (CALLER("s", "media"), "media", customer(presenter="studio")),
+    (CALLER("s", "media"), "media", None),
+    (CALLER("s", "media"), "generation", customer(presenter="edge")),
+    (CALLER("t", "media"), "media", customer(presenter="edge")),
     (CALLER("s"), "edge", customer(presenter="studio")),
     (CALLER("s"), "", customer()),
     (CALLER("t"), "edge", customer()),

@@ -140,10 +140,11 @@ async def test_a_public_method_needs_no_token_but_a_certificate_of_ours(served: 
         await stranger.Look(good(), timeout=2)
 
 
-async def test_media_forwards_and_others_do_not(served: rpc.Served) -> None:
+async def test_media_forwards_where_it_is_named_and_others_do_not(served: rpc.Served) -> None:
     assert (await call(served, "Make", good(), peer="media"))[0].peer == "media"
-    async with rpc.refused(reason="PEER_NOT_ALLOWED"):
-        await call(served, "Make", good(), peer="privacy")
+    for method, peer in (("Make", "privacy"), ("Watch", "media")):
+        async with rpc.refused(reason="PEER_NOT_ALLOWED"):
+            await call(served, method, good(), peer=peer)
 
 
 async def test_an_exchanged_token_is_taken_from_its_presenter_alone(served: rpc.Served) -> None:

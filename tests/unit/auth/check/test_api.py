@@ -14,7 +14,10 @@ from filmgate.auth.v1.keys_pb2_grpc import KeysStub
 from services.auth.check.api import Authorization
 from services.auth.keys import domain
 from services.auth.keys.tables import Key
-from services.runtime.caller import Verifier
+from services.generation.files import api as generation_files
+from services.generation.videos import api as videos
+from services.runtime.caller import Verifier, check_peer
+from services.runtime.errors import Failure
 from tests.support import rpc
 from tests.support.auth import ADDRESS
 from tests.support.checks import (
@@ -40,35 +43,58 @@ async def test_a_key_becomes_a_token_that_the_service_believes(auth):
     assert (found.presenter, found.request_id) == ("edge", "req-1")
 
 
-async def test_a_session_becomes_a_token_with_all_scopes(auth):
+@pytest.mark.parametrize("scope", domain.SCOPES)
+async def test_a_token_bears_the_scope_of_its_route_alone(auth, scope):
+    """Who takes a process over holds tokens of the calls that it served, and no other right (S10)."""
     person = await auth.register()
-    token = await passes(auth, person.access)
-    found = await Verifier(auth.keyring.public_keys, "generation", auth.clock).verify(token)
-    assert (found.key, found.session, found.scopes) == ("", person.session, frozenset(domain.SCOPES))
-
-
-async def test_a_token_is_of_its_audience_and_lives_as_long_as_its_route(auth):
-    person = await auth.register()
-    short = await passes(auth, person.access)
-    long = await passes(auth, person.access, timeout_seconds="660")
-    other = await passes(auth, person.access, audience="billing")
-    assert len({short, long, other}) == 3
+    every = await auth.key(person, scopes=list(domain.SCOPES))
     verifier = Verifier(auth.keyring.public_keys, "generation", auth.clock)
-    auth.clock.advance(29)
-    await verifier.verify(short)
-    auth.clock.advance(1)
-    async with rpc_failure("TOKEN_EXPIRED"):
-        await verifier.verify(short)
-    auth.clock.advance(639)
-    await verifier.verify(long)
+    for secret in (person.access, every.secret):
+        assert (await verifier.verify(await passes(auth, secret, scope=scope))).scopes == {scope}
+    session = await verifier.verify(await passes(auth, person.access, scope=scope))
+    assert (session.key, session.session) == ("", person.session)
+    others = await auth.key(person, scopes=[name for name in domain.SCOPES if name != scope])
+    for asked in (scope, "", "nothing", " ".join(domain.SCOPES)):
+        assert (await verifier.verify(await passes(auth, others.secret, scope=asked))).scopes == set()
+
+
+async def test_a_token_is_of_its_audience_and_lives_half_a_minute_on_each_route(auth):
+    person = await auth.register()
+    verifier = Verifier(auth.keyring.public_keys, "generation", auth.clock)
+    methods = ("Videos/GetVideo", "Videos/WatchVideo", "Videos/DownloadVideo", "Files/UploadFile")
+    tokens = {await passes(auth, person.access, method=f"filmgate.generation.v1.{method}") for method in methods}
+    tokens |= {await passes(auth, person.access, scope="video.write")}
+    other = await passes(auth, person.access, audience="billing")
     async with rpc_failure("TOKEN_INVALID"):
         await verifier.verify(other)
+    auth.clock.advance(29)
+    for token in tokens:
+        await verifier.verify(token)
+    auth.clock.advance(1)
+    for token in tokens:
+        async with rpc_failure("TOKEN_EXPIRED"):
+            await verifier.verify(token)
+
+
+async def test_what_a_download_brings_media_orders_no_video(auth):
+    """The review's attack: a download's token, with media's certificate, at the method that spends (S10)."""
+    made = await auth.key(await auth.register())
+    token = await passes(auth, made.secret, method="filmgate.generation.v1.Videos/DownloadVideo")
+    who = await Verifier(auth.keyring.public_keys, "generation", auth.clock).verify(token)
+    for method, policy in {**generation_files.POLICY, **videos.POLICY}.items():
+        if policy.kind == "CALLER" and method != "LocateContent":
+            with pytest.raises(Failure) as refusal:
+                check_peer(policy, "media", who)
+            expected = "SCOPE_MISSING" if method == "BeginUpload" else "PEER_NOT_ALLOWED"
+            assert refusal.value.kind.reason == expected, method
+    with pytest.raises(Failure) as refusal:
+        check_peer(videos.POLICY["CreateVideo"], "edge", who)
+    assert refusal.value.kind.reason == "SCOPE_MISSING"
+    check_peer(generation_files.POLICY["LocateContent"], "media", who)
 
 
 def rpc_failure(reason: str):
     import contextlib
-
-    from services.runtime.errors import Failure
 
     @contextlib.asynccontextmanager
     async def expecting():
@@ -79,14 +105,17 @@ def rpc_failure(reason: str):
     return expecting()
 
 
-async def test_a_token_is_used_for_twenty_seconds(auth):
+async def test_a_token_is_used_for_ten_seconds_and_then_good_for_nineteen_more(auth):
     person = await auth.register()
+    auth.clock.advance(0.9)
     first = await passes(auth, person.access)
-    auth.steady.now += 19.9
+    auth.steady.now += 9.9
+    auth.clock.advance(9.9)
     await auth.house.feed.catch_up(patient=True)
     assert await passes(auth, person.access) == first
+    auth.clock.advance(19.1)
+    await Verifier(auth.keyring.public_keys, "generation", auth.clock).verify(first)
     auth.steady.now += 0.1
-    auth.clock.advance(20)
     await auth.house.feed.catch_up(patient=True)
     assert await passes(auth, person.access) != first
 
@@ -94,13 +123,12 @@ async def test_a_token_is_used_for_twenty_seconds(auth):
 async def test_less_scope_is_a_new_token_at_once(auth):
     person = await auth.register()
     made = await auth.key(person)
-    first = await passes(auth, made.secret)
-    update = keys_pb2.UpdateKeyRequest(id=made.id, scopes=["video.read"])
-    await auth.keys.UpdateKey(update, metadata=person.metadata())
-    second = await passes(auth, made.secret)
-    assert second != first
-    found = await Verifier(auth.keyring.public_keys, "generation", auth.clock).verify(second)
-    assert found.scopes == frozenset({"video.read"})
+    verifier, found = Verifier(auth.keyring.public_keys, "generation", auth.clock), []
+    for scopes in (["video.read", "video.write"], ["video.read"]):
+        update = keys_pb2.UpdateKeyRequest(id=made.id, scopes=scopes)
+        await auth.keys.UpdateKey(update, metadata=person.metadata())
+        found.append((await verifier.verify(await passes(auth, made.secret, scope="video.write"))).scopes)
+    assert found == [{"video.write"}, set()]
 
 
 async def test_an_open_method_passes_without_a_token_whatever_is_sent(auth):
@@ -141,8 +169,8 @@ async def test_what_touches_the_account_needs_a_login_by_the_proved_contact_poin
 
 async def test_strangers_learn_nothing(auth):
     made = await auth.key(await auth.register())
-    texts = set()
-    for secret in (domain.new_key(), made.secret[:-1] + "x", "fg_live_u_x", "sk-123", "fgs_" + "0" * 49, "x" * 5000):
+    altered, texts = made.secret[:-1] + ("y" if made.secret.endswith("x") else "x"), set()
+    for secret in (domain.new_key(), altered, "fg_live_u_x", "sk-123", "fgs_" + "0" * 49, "x" * 5000):
         found = await refused(auth, "KEY_UNKNOWN", secret)
         texts.add(json.dumps(found.body))
     assert len(texts) == 1

@@ -12,7 +12,7 @@ CREATE = "filmgate.generation.v1.Videos.CreateVideo"
 
 
 def route(method: str = "filmgate.generation.v1.Videos.GetVideo", **fields) -> Route:
-    base = {"audience": "generation", "gate": "CORE", "strict": True, "timeout_seconds": 10.0, "verb": "GET"}
+    base = {"audience": "generation", "gate": "CORE", "strict": True, "scope": "video.read", "verb": "GET"}
     return Route(method=method, **{**base, **fields})
 
 
@@ -115,11 +115,6 @@ def policies(*rows: tuple[str, int, float]) -> dict[str, list[Policy]]:
 def test_policies_in_force_must_be_accepted(in_force, accepted, missing):
     found = domain.missing_policy(policies(*in_force), accepted, NOW)
     assert (found.number if found else None) == missing
-
-
-@pytest.mark.parametrize(("timeout", "seconds"), [(0.5, 30), (10, 30), (20, 30), (21, 31), (660, 670)])
-def test_a_token_outlives_its_route(timeout, seconds):
-    assert route(timeout_seconds=timeout).token_seconds == seconds
 
 
 def test_grades():

@@ -64,13 +64,25 @@ async def test_a_secret_is_stored_as_a_digest(auth):
 
 
 async def test_a_maker_gives_no_scope_that_he_lacks(auth):
+    """A customer's token bears the scope of its route alone: what counts is what the credential may now."""
     person = await auth.register()
-    own = person.metadata(scopes=["keys", "video.read"])
+    maker = await auth.key(person, scopes=["keys", "video.read"])
+    own = person.metadata(session="", key=maker.id, scopes=["keys"])
     made = await auth.keys.CreateKey(create(scopes=["video.read"]), metadata=own)
     assert list(made.scopes) == ["video.read"]
     for scopes in ([], ["account"], ["video.read", "billing.read"]):
         async with rpc.refused(reason="SCOPE_NOT_GRANTABLE"):
             await auth.keys.CreateKey(create(scopes=scopes), metadata=own)
+    every = await auth.keys.CreateKey(create(scopes=list(domain.SCOPES)), metadata=person.metadata(scopes=["keys"]))
+    assert list(every.scopes) == list(domain.SCOPES)
+    service = person.metadata(session="", scopes=["keys", "video.read"])
+    async with rpc.refused(reason="SCOPE_NOT_GRANTABLE"):
+        await auth.keys.CreateKey(create(scopes=["video.write"]), metadata=service)
+    await auth.keys.RevokeKey(keys_pb2.RevokeKeyRequest(id=maker.id), metadata=person.metadata())
+    for key in (maker.id, "key_unknown"):
+        async with rpc.refused(reason="SCOPE_NOT_GRANTABLE"):
+            lost = person.metadata(session="", key=key, scopes=["keys"])
+            await auth.keys.CreateKey(create(scopes=["video.read"]), metadata=lost)
     async with rpc.refused(reason="SCOPE_MISSING"):
         await auth.keys.CreateKey(create(), metadata=person.metadata(scopes=["video.read"]))
 

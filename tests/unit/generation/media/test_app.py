@@ -5,6 +5,7 @@ import ssl
 import httpx
 import pytest
 
+from deploy.envoy import routes
 from services.runtime import caller, ids
 from tests.support import rpc
 from tests.support.uploads import picture
@@ -92,3 +93,15 @@ async def test_a_stopped_generation_service_is_said(gate, edge):
     await gate.house.stop()
     answer = await edge.get("/v1/files/fil_1/content")
     assert (answer.status_code, answer.json()["code"], reason(answer)) == (503, 14, "PEER_UNAVAILABLE")
+
+
+async def test_the_edge_tells_check_the_scope_that_media_asks_for(gate):
+    """A token bears the scope that stands in the edge's table of plain routes; media has a table of its own."""
+    guarded = [route for route in routes.plain_methods() if route.gate != "OPEN"]
+    assert guarded
+    async with gate.client() as edge:
+        for route in guarded:
+            path, others = route.path.replace("{id}", "fil_1"), [scope for scope in rpc.SCOPES if scope != route.scope]
+            for scopes, refused in (((route.scope,), False), (others, True)):
+                answer = await edge.request(route.verb, path, headers=gate.customer(scopes=scopes))
+                assert (answer.status_code == 403) is refused, (route.name, scopes)

@@ -326,17 +326,18 @@ async def test_an_uploaded_picture_makes_a_video(gate, edge):
     assert (video.parameters.image, video.parameters.aspect_ratio) == (file["id"], "9:16")
 
 
-async def test_slow_uploads_of_one_organisation_keep_nobody_else_waiting(gate, edge):
-    share = gate.settings.uploads_per_organization
-    slow = [await gate.begin(gate.customer(), picture()[:50]) for _ in range(share + 1)]
-    while len(await gate.house.rows(FileRow)) < share:
-        await asyncio.sleep(0)
-    theirs = gate.customer(organization=ids.new("org"), project=ids.new("prj"), account=ids.new("acc"))
-    assert (await post(edge, picture(), **theirs)).status_code == 200
-    assert len(await gate.house.rows(FileRow)) == share + 1
-    for one in slow:
-        one.writer.transport.abort()
-    assert (await post(edge, picture())).status_code == 200
+async def test_slow_uploads_of_one_organisation_keep_nobody_else_waiting(house):
+    """There is room for all that it sends, but not for all of it at once: else nobody else's would be received."""
+    async with uploads.gate(house, uploads=3, uploads_per_organization=2) as gate, gate.client() as edge:
+        slow = [await gate.begin(gate.customer(), picture()[:50]) for _ in range(3)]
+        async with asyncio.timeout(60):
+            while len(await gate.house.rows(FileRow)) < 3:
+                await asyncio.sleep(0)
+        theirs = gate.customer(organization=ids.new("org"), project=ids.new("prj"), account=ids.new("acc"))
+        assert (await post(edge, picture(), **theirs)).status_code == 200
+        for one in slow:
+            one.writer.transport.abort()
+        assert (await post(edge, picture(), **gate.customer())).status_code == 200
 
 
 async def test_one_organisation_cannot_hold_all_connections(house):
@@ -363,3 +364,17 @@ async def test_many_uploads_at_once_are_all_taken(edge):
 
 def test_the_sample_pictures_are_what_they_are_called():
     assert Image.open(io.BytesIO(picture("WEBP"))).format == "WEBP"
+
+
+async def test_an_upload_is_recorded_before_its_turn_since_its_token_ends_soon(house):
+    """A caller token lives 30 s, and a turn may come later (S10)."""
+    async with uploads.gate(house, uploads=1) as gate:
+        slow = [await gate.begin(gate.customer(), picture()[:50]) for _ in range(2)]
+        async with asyncio.timeout(30):
+            while len(await gate.house.rows(FileRow)) < 2:
+                await asyncio.sleep(0)
+        for one in slow:
+            one.writer.close()
+        async with asyncio.timeout(60):
+            while await gate.left() != (0, []):
+                await asyncio.sleep(0)
