@@ -1,8 +1,8 @@
 """What a running suite exposes is the table of metrics, no more and no less; and none of it is about a person."""
 
-import asyncio
 import contextlib
 import re
+from functools import partial
 
 import httpx
 import pytest
@@ -16,6 +16,7 @@ from services.runtime.clock import SystemClock
 from services.runtime.database import Database
 from tests.e2e.conftest import ended
 from tests.support.figures import figure
+from tests.support.waiting import until
 
 PROCESSES = ("auth", "billing", "generation", "privacy", "media", "worker")
 NOWHERE = "01K9000000000000000000000A"
@@ -42,6 +43,10 @@ def names(text: str) -> set[str]:
     return {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
 
 
+async def exposed(suite, process: str, wanted: set[str]) -> bool:
+    return names(await page(suite, process)) == wanted
+
+
 async def test_a_suite_that_works_exposes_exactly_what_the_table_names(suite, customer):
     video = await customer.call("POST", "/v1/videos", {"model": "animatic", "prompt": "a lighthouse"})
     await ended(customer, video["id"])
@@ -59,9 +64,8 @@ async def test_a_suite_that_works_exposes_exactly_what_the_table_names(suite, cu
     for process in PROCESSES:
         wanted = {name for name, row in metrics.TABLE.items() if process in row.processes.split()}
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(30):
-                while names(text := await page(suite, process)) != wanted:
-                    await asyncio.sleep(0.2)
+            await until(partial(exposed, suite, process, wanted))
+        text = await page(suite, process)
         assert names(text) == wanted, process
         for family in text_string_to_metric_families(text):
             name = f"{family.name}_total" if family.type == "counter" else family.name

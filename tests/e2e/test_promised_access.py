@@ -1,6 +1,5 @@
 """Who may reach what from inside: staff by their role only, each service its own database only."""
 
-import asyncio
 import importlib
 import json
 import pkgutil
@@ -23,7 +22,7 @@ from tests.support.addresses import an_address
 from tests.support.edge import DESCRIPTORS
 from tests.support.floods import BURST, flood
 from tests.support.operators import door, recorded
-from tests.support.waiting import until_refused
+from tests.support.waiting import until, until_refused
 
 PACKAGES = {
     "auth": filmgate.auth.v1,
@@ -124,12 +123,13 @@ async def _only_masked(suite, customer) -> None:
 
 async def logged(suite, answer) -> dict:
     """The line of the edge's access log for an answer; Envoy writes it when it has time."""
-    async with asyncio.timeout(30):
-        while True:
-            for text in (suite.home / "logs" / "envoy.log").read_text().splitlines():
-                if answer.headers["x-request-id"] in text:
-                    return json.loads(text)
-            await asyncio.sleep(0.1)
+    id_ = answer.headers["x-request-id"]
+
+    def line() -> str:
+        lines = (suite.home / "logs" / "envoy.log").read_text().splitlines(keepends=True)
+        return next((text for text in lines if id_ in text and text.endswith("\n")), "")
+
+    return json.loads(await until(line, what=f"the line of {id_}"))
 
 
 @pytest.mark.promise("KLING-A3.9")
@@ -253,9 +253,12 @@ async def test_what_the_operator_did_and_what_was_agreed_stay_on_record(suite, c
     receipts = await books.rows("privacy", "SELECT kind FROM receipts WHERE account = $1", account)
     assert sorted(row["kind"] for row in receipts) == ["privacy", "terms"]
     await freezer.lift(account, "ALL")
-    async with asyncio.timeout(60):
-        while len(events := await recorded(suite, account)) < 2:
-            await asyncio.sleep(0.05)
+
+    async def both() -> list:
+        found = await recorded(suite, account)
+        return found if len(found) >= 2 else []
+
+    events = await until(both, what="both events")
     assert [(event.service, event.actor, event.action) for event in events] == [
         ("auth", "operator", "UnfreezeAccount"),
         ("auth", "operator", "FreezeAccount"),

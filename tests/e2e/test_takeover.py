@@ -1,6 +1,5 @@
 """The review's take-over of an account by a look-alike address (S1), tried again from outside."""
 
-import asyncio
 import json
 import re
 import secrets
@@ -8,6 +7,7 @@ import secrets
 import pytest
 
 from deploy.local.client import Client, Refused
+from tests.support.waiting import until
 
 ENDED = "SELECT end_time IS NOT NULL FROM jobs WHERE key = $1"
 CODE = re.compile(r"(?<!\d)\d{6}(?!\d)")
@@ -18,9 +18,7 @@ async def message(books, client: Client, target: str, purpose: str) -> dict:
     """Have a code sent by mail, wait until it was delivered or dropped, and answer {flow_id, to, text}."""
     asked = {"channel": "EMAIL", "target": target, "purpose": purpose, "locale": "en"}
     flow = (await client.call("POST", "/v1/codes:send", asked))["flow_id"]
-    async with asyncio.timeout(60):
-        while not await books.value("auth", ENDED, f"send_code:{flow}"):
-            await asyncio.sleep(0.05)
+    await until(lambda: books.value("auth", ENDED, f"send_code:{flow}"), what=f"the delivery of {flow}")
     sent = [json.loads(path.read_text()) for path in client.outbox.glob("*.json")]
     return {"flow_id": flow, "to": "", "text": "", **next((row for row in sent if row["id"] == flow), {})}
 

@@ -1,6 +1,5 @@
 """One video followed by its trace through every process that took part, from the edge to the settled price."""
 
-import asyncio
 import collections
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +13,7 @@ from deploy.local.suite import Suite
 from deploy.observability.traces import Receiver, Span, waterfall
 from tests.e2e.conftest import ended
 from tests.support.addresses import an_address
+from tests.support.waiting import until
 
 PROMPT = "a lighthouse that nobody but its owner may know of"
 FORGED = f"00-{'a' * 32}-{'b' * 16}-01"
@@ -74,14 +74,17 @@ async def owner(traced: Suite) -> AsyncIterator[Client]:
 async def whole(receiver: Receiver, name: str, wanted: set[tuple[str, str]]) -> list[Span]:
     """Wait until a trace that begins with `name` has come with all that is wanted; answers its spans."""
     spans: list[Span] = []
+
+    def come() -> list[Span]:
+        nonlocal spans
+        for trace in receiver.traces.ids():
+            spans = receiver.traces.spans(trace)
+            if spans[0].name == name and wanted <= {(span.service, span.name) for span in spans}:
+                return spans
+        return []
+
     try:
-        async with asyncio.timeout(60):
-            while True:
-                for trace in receiver.traces.ids():
-                    spans = receiver.traces.spans(trace)
-                    if spans[0].name == name and wanted <= {(span.service, span.name) for span in spans}:
-                        return spans
-                await asyncio.sleep(0.2)
+        return await until(come, what=name)
     except TimeoutError:
         raise AssertionError(
             f"the trace did not come: {waterfall(spans) if spans else receiver.traces.ids()}"

@@ -10,6 +10,7 @@ import pytest
 from deploy.local import ports
 from deploy.local.client import Client, new_phone
 from deploy.local.suite import Suite
+from tests.support import waiting
 from tests.support.addresses import an_address
 from tests.support.books import Books
 from tests.support.locks import Locks
@@ -24,7 +25,8 @@ SETTINGS = {
 }
 CHARGED = {"SUCCEEDED": 100, "CANCELLED_RUNNING": 100}
 ORDER = {"model": "animatic", "prompt": "a quiet sea", "resolution": "480p", "duration_seconds": 2}
-LONG = {"model": "animatic", "prompt": "a wide sea", "resolution": "1080p", "duration_seconds": 5}
+LONG = {"model": "animatic", "prompt": "a wide sea", "resolution": "720p", "duration_seconds": 3}
+"""Is made for more than a second, so that it can be met on its way. Making films is most of what these tests take."""
 
 
 @pytest.fixture(scope="session")
@@ -108,10 +110,12 @@ async def balanced(books: Books, organization: str, seconds: float = 120) -> dic
     Then each video must be charged by the outcome table, once or not at all, and each transaction on the way must be a
     step of the model.
     """
-    async with asyncio.timeout(seconds):
-        while await _open(books, organization):
-            books.suite.tend()  # as the supervisor does: a Triton that was thawed has been seen to crash
-            await asyncio.sleep(0.1)
+
+    async def settled() -> bool:
+        books.suite.tend()  # as the supervisor does: a Triton that was thawed has been seen to crash
+        return not await _open(books, organization)
+
+    await waiting.until(settled, seconds, pause=0.1, what="everything settled")
     videos = {
         row["id"]: row
         for row in await books.rows("generation", "SELECT * FROM videos WHERE organization = $1", organization)
@@ -166,9 +170,6 @@ async def ordering(client: Client, order: dict, key: str = "") -> AsyncIterator[
         task.exception()
 
 
-async def until(books: Books, database: str, query: str, *values: object, seconds: float = 20) -> object:
+async def until(books: Books, database: str, query: str, *values: object, seconds: float = 90) -> object:
     """Wait until a query answers something true; answers it."""
-    async with asyncio.timeout(seconds):
-        while not (found := await books.value(database, query, *values)):
-            await asyncio.sleep(0.01)
-    return found
+    return await waiting.until(lambda: books.value(database, query, *values), seconds, pause=0.01, what=query)

@@ -1,9 +1,9 @@
 """kill -9 and SIGSTOP at each arrow between the order and the queue (architecture, section 5, steps 1 to 5)."""
 
-import asyncio
+from functools import partial
 
-from deploy.local.client import Refused
 from tests.faults.conftest import ORDER, balanced, ordering, until
+from tests.support.waiting import until_served
 
 ADMITTING = "SELECT id FROM videos WHERE organization = $1 AND state = 'ADMITTING'"
 ROW = "SELECT 1 FROM videos WHERE id = $1 FOR UPDATE"
@@ -69,16 +69,7 @@ async def test_an_answer_that_was_lost_is_answered_again(suite, books, customer,
 
 async def _orders_again(customer, books) -> None:
     """The slot and the money are free, and the same request may be tried again."""
-    while (reason := await _try(customer)) in {"REQUEST_IN_PROGRESS", "SERVICE_UNAVAILABLE", "PEER_UNAVAILABLE"}:
-        await asyncio.sleep(0.1)
-    assert not reason
+    order = partial(customer.call, "POST", "/v1/videos", ORDER, idempotency_key="again")
+    await until_served(order, 90, "REQUEST_IN_PROGRESS", "SERVICE_UNAVAILABLE", "PEER_UNAVAILABLE")
     videos = await balanced(books, _organization(customer))
     assert "SUCCEEDED" in {row["state"] for row in videos.values()}
-
-
-async def _try(customer) -> str:
-    try:
-        await customer.call("POST", "/v1/videos", ORDER, idempotency_key="again")
-    except Refused as refused:
-        return refused.reason
-    return ""

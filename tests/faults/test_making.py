@@ -71,7 +71,7 @@ async def test_the_worker_dies_between_the_one_update_and_the_charge(suite, book
     video = await _order(customer, LONG)
     await until(books, "generation", MADE, video)
     suite.process("billing").stop()
-    await until(books, "generation", PENDING, video, seconds=40)
+    await until(books, "generation", PENDING, video)
     await attack("worker")
     suite.process("billing").cont()
     await _succeeded(books, customer, video)
@@ -80,7 +80,7 @@ async def test_the_worker_dies_between_the_one_update_and_the_charge(suite, book
 async def test_billing_dies_while_it_charges(books, customer, money, attack):
     video = await _order(customer, LONG)
     async with money.hold(WALLET, _organization(customer)):
-        await until(books, "generation", PENDING, video, seconds=40)
+        await until(books, "generation", PENDING, video)
         await money.until_waiting()
         await attack("billing")
     await _succeeded(books, customer, video)
@@ -89,7 +89,7 @@ async def test_billing_dies_while_it_charges(books, customer, money, attack):
 async def test_the_worker_dies_between_the_charge_and_its_answer(books, customer, money, orders, attack):
     video = await _order(customer, LONG)
     async with money.hold(WALLET, _organization(customer)):
-        await until(books, "generation", PENDING, video, seconds=40)
+        await until(books, "generation", PENDING, video)
         await money.until_waiting()
         breakpoint_ = orders.hold(ROW, video)
         await breakpoint_.__aenter__()

@@ -48,7 +48,7 @@ class AuthServer(standings_pb2_grpc.StandingsServicer, tokens_pb2_grpc.TokensSer
 
     async def wait_for(self, accepted: int = 0, in_force: int = 0) -> None:
         """Wait until that many requests have come. Raises TimeoutError after 20 s."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.accepted) < accepted or len(self.in_force) < in_force:
                 self._told.clear()
                 await self._told.wait()

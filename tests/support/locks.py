@@ -1,12 +1,12 @@
 """Holds a process at one exact point by holding the lock that its next statement needs: a breakpoint in PostgreSQL."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
 import asyncpg
 
 from deploy.local.suite import Suite
+from tests.support.waiting import until
 
 WAITING = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = $1"
 
@@ -31,12 +31,10 @@ class Locks:
         finally:
             await connection.close()
 
-    async def until_waiting(self, seconds: float = 20) -> None:
+    async def until_waiting(self, seconds: float = 60) -> None:
         """Wait until some process stands before a lock. Raises TimeoutError."""
         connection = await asyncpg.connect(self._admin_url)  # nobody else sees what others wait for
         try:
-            async with asyncio.timeout(seconds):
-                while not await connection.fetchval(WAITING, self._database):
-                    await asyncio.sleep(0.01)
+            await until(lambda: connection.fetchval(WAITING, self._database), seconds, pause=0.01)
         finally:
             await connection.close()

@@ -10,6 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.runtime import database, jobs, requests
 from services.runtime.database import Time
+from tests.support.waiting import until
 
 
 class ToyBase(DeclarativeBase):
@@ -40,3 +41,16 @@ def _tables(connection: sa.Connection) -> None:
     ToyBase.metadata.create_all(connection)
     op.create_table("journal", sa.Column("id", sa.Text, primary_key=True))
     database.append_only(op, "journal")
+
+
+async def until_sleeping(opened: database.Database) -> None:
+    """Wait until a session of this database runs pg_sleep."""
+    asked = (
+        "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND state = 'active' AND pid <> pg_backend_pid()"
+    )
+
+    async def sleeps() -> bool:
+        async with opened.transaction() as session:
+            return (await session.execute(sa.text(f"{asked} AND datname = current_database()"))).first() is not None
+
+    await until(sleeps, pause=0.01)

@@ -7,6 +7,8 @@ import ast
 import re
 from collections.abc import Iterator
 
+import pytest
+
 from tests.support.source import ROOT, SERVICES, Source, below, nouns, sources
 
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
@@ -85,10 +87,17 @@ SQL = {
 """Files with SQL beside stores and tables, and why."""
 
 SLEEPS = {
+    "tests/faults/chaos/checks.py": "looks until all has ended, as customers do",
+    "tests/faults/chaos/kinds.py": "a fault lasts as long as its dice say",
+    "tests/faults/chaos/load.py": "customers pause between their calls",
+    "tests/faults/chaos/stage.py": "the supervisor looks a few times a second",
+    "tests/faults/conftest.py": "a process is frozen for longer than a lease",
     "tests/support/edge.py": "waits for an Envoy that it started",
     "tests/support/triton.py": "waits for a Triton that it started",
+    "tests/support/waiting.py": "the one home of waiting for a condition",
+    "tests/unit/generation/worker/test_crashes.py": "the supervisor looks a few times a second",
 }
-"""Where a process of another maker is waited for by looking again. A test itself is given its clock."""
+"""Where time passes for itself. A test is given its clock, or waits for a condition (tests/support/waiting.py)."""
 
 IMPURE = {
     "grpc", "google", "filmgate", "sqlalchemy", "asyncpg", "aiohttp", "asyncio", "socket", "subprocess", "os", "time",
@@ -265,14 +274,49 @@ def _sleeps_and_mocks(source: Source) -> Iterator[str]:
         if name.startswith(("unittest", "mock")):
             yield f"{source.path}:{line}: imports {name}"
     for node in ast.walk(source.tree):
-        if (
-            isinstance(node, ast.ImportFrom)
-            and node.module == "time"
-            and "sleep" in {alias.name for alias in node.names}
-        ):
+        if isinstance(node, ast.ImportFrom) and node.module in ("time", "asyncio") and _imports(node, "sleep"):
             yield f"{source.path}:{node.lineno}: sleeps"
         if isinstance(node, ast.Attribute) and ast.unparse(node) in ("time.sleep", "mock.patch", "mocker.patch"):
             yield f"{source.path}:{node.lineno}: {ast.unparse(node)}"
+        if isinstance(node, ast.Call) and _waits_blindly(node):
+            yield f"{source.path}:{node.lineno}: {ast.unparse(node)} waits for no condition"
+
+
+def _imports(node: ast.ImportFrom, name: str) -> bool:
+    return name in {alias.name for alias in node.names}
+
+
+def _waits_blindly(call: ast.Call) -> bool:
+    """Whether it lets a constant time pass: asyncio.sleep, or asyncio.wait that goes on at its timeout in any case."""
+    named = ast.unparse(call.func)
+    if named == "asyncio.sleep":
+        return any(_constant(argument) and ast.unparse(argument) != "0" for argument in call.args)
+    return named == "asyncio.wait" and any(key.arg == "timeout" and _constant(key.value) for key in call.keywords)
+
+
+def _constant(node: ast.expr) -> bool:
+    """Whether an expression is made of numbers and of names of constants only."""
+    if isinstance(node, ast.Call):
+        return ast.unparse(node.func) in ("max", "min") and all(map(_constant, node.args))
+    if isinstance(node, ast.BinOp):
+        return _constant(node.left) and _constant(node.right)
+    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    return isinstance(node, ast.Constant) or name.isupper()
+
+
+@pytest.mark.parametrize(
+    ("text", "blind"),
+    [
+        ("asyncio.sleep(0.1)", True), ("asyncio.sleep(0)", False), ("asyncio.sleep(PAUSE_SECONDS)", True),
+        ("asyncio.sleep(max(LEASE, waiting.PAUSE) + 1)", True), ("asyncio.sleep(dice.uniform(1, 2))", False),
+        ("asyncio.wait([task], timeout=0.1)", True), ("asyncio.wait([task], timeout=seconds)", False),
+        ("asyncio.wait([task])", False), ("asyncio.wait_for(event.wait(), 60)", False),
+    ],
+)  # fmt: skip
+def test_what_lets_time_pass_is_told_from_what_waits(text, blind):
+    call = ast.parse(text, mode="eval").body
+    assert isinstance(call, ast.Call)
+    assert _waits_blindly(call) == blind
 
 
 def test_tests_neither_sleep_nor_mock():

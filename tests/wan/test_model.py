@@ -18,6 +18,7 @@ from services.generation.triton import client
 from services.generation.triton.client import Model
 from services.generation.triton.contract import ENCODING, GENERATING, Job, JobRefused
 from tests.support.films import PROVIDER, encoded, scene
+from tests.support.waiting import until
 
 SMALL = Job("vid_small", "a lighthouse at dusk", 0.5, 128, 128, 16, 7, Label("AI生成", 0.5))
 FILM = dataclasses.replace(SMALL, video="vid_film", duration_seconds=1.0, width=256, steps=8)
@@ -136,8 +137,7 @@ async def test_two_jobs_are_done_one_after_the_other(connection):
             order.append((job.video, step.final))
 
     one = asyncio.create_task(work(dataclasses.replace(FILM, video="first")))
-    while not order:
-        await asyncio.wait([one], timeout=0.01)
+    await until(lambda: order or one.done(), pause=0.01)
     await asyncio.gather(one, work(dataclasses.replace(SMALL, video="second")))
     names = [name for name, _ in order]
     assert names == ["first"] * names.count("first") + ["second"] * names.count("second")

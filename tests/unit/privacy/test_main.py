@@ -66,7 +66,7 @@ async def test_the_process_migrates_serves_tells_auth_and_ends(postgres, auth):
         assert {told.policy_kind for told in auth.in_force} == {"privacy", "terms"}
     finally:
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def test_the_process_does_not_start_on_an_old_schema(postgres):

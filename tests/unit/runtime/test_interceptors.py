@@ -357,9 +357,10 @@ async def test_a_call_is_recorded_before_its_end_is_sent_whatever_came_of_it(kin
 
 
 async def test_a_cancelled_stream_ends_the_method() -> None:
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def endless(_: Any) -> None:
+        begun.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -368,9 +369,9 @@ async def test_a_cancelled_stream_ends_the_method() -> None:
     async with rpc.serve("toy", [toy.room(endless)]) as served:
         running = served.stub(toy.pb2_grpc.ToysStub).Watch(good(), metadata=rpc.as_caller("toy"))
         reading = asyncio.ensure_future(running.read())
-        await asyncio.wait([reading], timeout=0.2)
+        await asyncio.wait_for(begun.wait(), 30)
         running.cancel()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 60)
         await asyncio.gather(reading, return_exceptions=True)
 
 

@@ -109,8 +109,8 @@ async def test_a_fault_of_the_block_is_not_taken_for_one_of_the_database(databas
             Path("/nowhere/at/all").read_bytes()
 
 
-async def test_a_cancelled_caller_leaves_no_lock_and_no_dead_connection(postgres: Server) -> None:
-    _, url = postgres.urls("toy", toy_database.build)
+async def test_a_cancelled_caller_leaves_no_lock_and_no_dead_connection(database: Database) -> None:
+    url = database.engine.url.render_as_string(hide_password=False)
     opened = Database(url, pool_size=1)
 
     async def hold() -> None:
@@ -120,7 +120,7 @@ async def test_a_cancelled_caller_leaves_no_lock_and_no_dead_connection(postgres
 
     for _ in range(3):
         task = asyncio.create_task(hold())
-        await asyncio.wait([task], timeout=0.1)
+        await toy_database.until_sleeping(database)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         with pytest.raises(ZeroDivisionError):  # noqa: PT012

@@ -13,6 +13,7 @@ from services.runtime.database import Database
 from services.runtime.jobs import Job
 from services.runtime.runner import Runner
 from tests.support.clock import FakeClock
+from tests.support.waiting import steps, until
 from tests.unit.runtime.test_jobs import put, row
 
 Handler = Callable[[Job], Awaitable[object]]
@@ -24,12 +25,6 @@ def runner(database: Database, clock: FakeClock, handler: Handler, **options: An
 
 async def state(database: Database, key: str = "k") -> str:
     return (await row(database, key)).state
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while not await condition():
-            await asyncio.sleep(0.01)
 
 
 async def nothing(_: Job) -> None:
@@ -188,40 +183,53 @@ async def test_the_loop_wakes_for_a_new_job_without_waiting_for_its_poll(
     async def work(_: Job) -> None:
         done.set()
 
-    worker = runner(database, clock, work)
+    looked = asyncio.Event()
+
+    async def later() -> bool:
+        """Not ready at the first turn, after which the loop waits without another look at the database."""
+        if looked.is_set():
+            return True
+        looked.set()
+        return False
+
+    worker = runner(database, clock, work, ready=later)
     running = asyncio.create_task(worker.run())
-    await asyncio.sleep(0.1)
+    await looked.wait()
     await put(database, "k")
-    await asyncio.wait_for(done.wait(), 5)
+    await asyncio.wait_for(done.wait(), 60)
     await worker.drain(5)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
 
 
 async def test_no_more_run_at_once_than_there_are_slots(database: Database, clock: FakeClock) -> None:
-    busy: list[str] = []
-    full, go = asyncio.Event(), asyncio.Event()
+    now, most, done = 0, 0, 0
+    full = asyncio.Event()
 
     async def work(job: Job) -> None:
-        busy.append(job.key)
-        if len(busy) == 3:
+        nonlocal now, most, done
+        now, most = now + 1, max(most, now + 1)
+        if now == 3:
             full.set()
-        await go.wait()
+        await full.wait()
+        for _ in range(5):  # longer than a claim takes: a fourth would come meanwhile
+            await row(database, job.key)
+        now, done = now - 1, done + 1
 
-    for number in range(5):
+    for number in range(12):
         await put(database, f"k{number}")
     worker = runner(database, clock, work, concurrency=3)
     running = asyncio.create_task(worker.run())
-    await asyncio.wait_for(full.wait(), 10)
-    await asyncio.sleep(0.3)  # longer than a poll: a fourth would have come
-    assert len(busy) == 3
-    go.set()
-    await until(lambda: _is(len(busy) == 5))
+    await until(lambda: done == 12)
+    assert most == 3
     await worker.drain(5)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
 
 
 async def held(database: Database, clock: FakeClock, **options: Any) -> tuple[Runner, "asyncio.Task[None]", list[Any]]:
-    """A runner in the middle of a job that does not end by itself; the list takes what becomes of it."""
+    """A runner in the middle of a job that does not end by itself; the list takes what becomes of it.
+
+    It has one slot: with another it would claim the same job again as soon as its lease has ended.
+    """
     seen: list[Any] = []
     begun = asyncio.Event()
 
@@ -234,9 +242,9 @@ async def held(database: Database, clock: FakeClock, **options: Any) -> tuple[Ru
             raise
 
     await put(database, "k")
-    worker = runner(database, clock, work, beat_seconds=3600, **options)
+    worker = runner(database, clock, work, beat_seconds=3600, **{"concurrency": 1, **options})
     running = asyncio.create_task(worker.run())
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), 60)
     return worker, running, seen
 
 
@@ -252,21 +260,17 @@ async def test_a_beat_that_finds_the_lease_gone_stops_the_handler(database: Data
     assert taken is not None
     await worker.beat()
     await asyncio.sleep(0)
-    await until(lambda: _is(seen == [True]))
+    await until(lambda: seen == [True])
     assert (await row(database, "k")).worker == "other"
     await worker.drain(1)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
     assert (await row(database, "k")).attempt == taken.attempt
-
-
-async def _is(value: bool) -> bool:
-    return value
 
 
 async def test_a_drain_hands_back_what_does_not_end_in_time(database: Database, clock: FakeClock) -> None:
     worker, running, seen = await held(database, clock)
     await worker.drain(0.05)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
     found = await row(database, "k")
     assert (seen, found.state, found.excused) == ([False], "QUEUED", 1)
 
@@ -282,7 +286,7 @@ async def test_what_is_claimed_while_the_drain_begins_is_handed_back(database: D
         running = asyncio.create_task(worker.run())
         await until(lambda: _waits(database))
         await worker.drain(0)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
     found = await row(database, "k")
     assert (found.state, found.attempt - found.excused) == ("QUEUED", 0)
 
@@ -303,12 +307,12 @@ async def test_a_drain_waits_for_what_ends_in_time(database: Database, clock: Fa
     await put(database, "k2")
     worker = runner(database, clock, work, concurrency=1)
     running = asyncio.create_task(worker.run())
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), 60)
     draining = asyncio.create_task(worker.drain(10))
-    await asyncio.sleep(0.05)
+    await steps()  # the drain has begun
     go.set()
-    await asyncio.wait_for(draining, 5)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(draining, 60)
+    await asyncio.wait_for(running, 60)
     assert (await state(database), await state(database, "k2")) == ("DONE", "QUEUED")
 
 
@@ -323,13 +327,13 @@ async def test_without_a_database_the_handler_goes_on_until_its_lease_ends(
     monkeypatch.setattr(jobs, "beat", down)
     clock.advance(29)
     await worker.beat()
-    await asyncio.sleep(0.05)
+    await steps()
     assert seen == []
     clock.advance(1)
     await worker.beat()
-    await until(lambda: _is(seen == [True]))
+    await until(lambda: seen == [True])
     await worker.drain(1)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
 
 
 async def test_the_loop_outlives_an_outage(
@@ -352,7 +356,7 @@ async def test_the_loop_outlives_an_outage(
     running = asyncio.create_task(worker.run())
     await until(lambda: _done(database))
     await worker.drain(1)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
     assert broken == []
 
 
@@ -379,11 +383,11 @@ async def test_a_process_that_wakes_and_claims_what_it_still_works_on_does_it_on
 ) -> None:
     worker, running, seen = await held(database, clock, concurrency=3)
     clock.advance(31)
-    await until(lambda: _is(seen == [True]))
+    await until(lambda: seen == [True])
     clock.advance(10)
     await worker.beat()
     found = await row(database, "k")
     assert (found.attempt, found.due_time) == (2, clock.now() + datetime.timedelta(seconds=30))
     await worker.drain(0)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
     assert (seen, (await row(database, "k")).excused) == ([True, False], 1)

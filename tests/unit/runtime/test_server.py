@@ -15,6 +15,7 @@ from services.runtime import caller, server
 from services.runtime.config import Settings
 from services.runtime.server import Health, Room
 from tests.support import rpc, tls, toy
+from tests.support.waiting import until
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -141,7 +142,7 @@ async def test_a_process_ends_gracefully_at_sigterm() -> None:
 
     async def slow(_: Any) -> None:
         began.set()
-        await asyncio.sleep(0.2)
+        await part.ended.wait()  # the drain has begun
 
     async def close() -> None:
         closed.set()
@@ -157,16 +158,15 @@ async def test_a_process_ends_gracefully_at_sigterm() -> None:
     server.build = build  # type: ignore[assignment]
     try:
         process = asyncio.create_task(server.serve(free(), [toy.room(slow)], parts=[part], on_stop=[close], grace=5))
-        while not (ports and part.events):
-            await asyncio.sleep(0.01)
+        await until(lambda: ports and part.events)
         served = rpc.Served("toy", ports[0], [])
         call = asyncio.ensure_future(
             served.stub(toy.pb2_grpc.ToysStub).Look(toy.pb2.MakeRequest(text="hello"), timeout=5)
         )
-        await asyncio.wait_for(began.wait(), 5)
+        await asyncio.wait_for(began.wait(), 60)
         os.kill(os.getpid(), signal.SIGTERM)
         assert (await call).text == "hello"
-        await asyncio.wait_for(process, 5)
+        await asyncio.wait_for(process, 60)
         await served.channels[0].close()
     finally:
         server.build = real
@@ -180,5 +180,5 @@ async def test_a_part_that_ends_by_itself_ends_the_process(fault: Exception | No
     part.fault = fault
     part.ended.set()
     with pytest.raises(RuntimeError, match="Part ended") as caught:
-        await asyncio.wait_for(server.serve(free(), parts=[part]), 5)
+        await asyncio.wait_for(server.serve(free(), parts=[part]), 60)
     assert caught.value.__cause__ is fault

@@ -102,9 +102,10 @@ async def test_a_defect_is_a_failed_span_without_its_words(spans: Spans) -> None
 
 
 async def test_a_stream_that_is_cancelled_ends_its_span(spans: Spans, caplog: pytest.LogCaptureFixture) -> None:
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def endless(_: Any) -> None:
+        begun.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -114,9 +115,9 @@ async def test_a_stream_that_is_cancelled_ends_its_span(spans: Spans, caplog: py
         metadata = (*rpc.as_caller("toy"), ("traceparent", COMES))
         running = served.stub(toy.pb2_grpc.ToysStub).Watch(toy.pb2.MakeRequest(text="hello"), metadata=metadata)
         reading = asyncio.ensure_future(running.read())
-        await asyncio.wait([reading], timeout=0.2)
+        await asyncio.wait_for(begun.wait(), 30)
         running.cancel()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 60)
         await asyncio.gather(reading, return_exceptions=True)
     (span,) = spans()
     assert (attributes(span)["code"], span.status.status_code) == ("CANCELLED", StatusCode.UNSET)

@@ -98,7 +98,7 @@ async def test_the_sweep_runs_until_it_is_drained(house, customer, clock):
     while not await lapses(house, customer):
         await asyncio.sleep(0)
     await house.sweep.drain(1)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
 
 
 async def test_a_wallet_that_cannot_be_swept_does_not_keep_the_others(house, clock):

@@ -18,6 +18,7 @@ from services.runtime import profile as profiles
 from services.runtime.jobs import JobRow
 from tests.support import rpc
 from tests.support.generation import MADE, refusal, stranger
+from tests.support.waiting import until
 
 Code = grpc.StatusCode
 
@@ -175,11 +176,11 @@ async def test_a_picture_that_is_let_go_does_not_hold_up_an_order_that_names_it(
 
 
 async def until_waiting(house):
-    async with asyncio.timeout(10):
-        while True:
-            async with house.database.transaction() as session:
-                if (await session.execute(sa.text("SELECT 1 FROM pg_locks WHERE NOT granted"))).first():
-                    return
+    async def waits():
+        async with house.database.transaction() as session:
+            return (await session.execute(sa.text("SELECT 1 FROM pg_locks WHERE NOT granted"))).first()
+
+    await until(waits, pause=0.01)
 
 
 async def delivered(house) -> tuple[str, str]:

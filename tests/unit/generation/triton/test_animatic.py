@@ -18,6 +18,7 @@ from services.generation.labels import aigc, mark, readback
 from services.generation.triton import client
 from services.generation.triton.contract import ENCODING, GENERATING, JobRefused
 from tests.support.films import LABEL, PROVIDER, decoded, encoded, scene
+from tests.support.waiting import until
 from tests.unit.generation.triton.jobs import FULL, LONG, SMALL, made
 
 PICTURE = encoded(scene(400, 300))
@@ -150,8 +151,7 @@ async def test_two_jobs_are_done_one_after_the_other(connection):
 
     first = dataclasses.replace(FULL, video="first", duration_seconds=2.0)
     one = asyncio.create_task(work(first))
-    while not order:
-        await asyncio.wait([one], timeout=0.01)
+    await until(lambda: order or one.done(), pause=0.01)
     await asyncio.gather(one, work(dataclasses.replace(SMALL, video="second")))
     names = [name for name, _ in order]
     assert names == ["first"] * names.count("first") + ["second"] * names.count("second")

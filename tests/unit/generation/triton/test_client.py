@@ -10,6 +10,7 @@ import pytest
 from services.generation.triton import client
 from services.generation.triton.client import Model, ModelGone, ModelUnavailable, RunTimedOut
 from tests.support import tls
+from tests.support.waiting import until
 from tests.unit.generation.triton.jobs import LONG, SMALL, made
 
 
@@ -74,8 +75,7 @@ async def test_a_model_that_was_unloaded_and_not_loaded_again_is_restored(fresh_
     await connected.unload_model("animatic")
     with pytest.raises(ModelUnavailable):
         await client.describe(connected, "animatic")
-    while not await client.restore(connected, "animatic", seconds=30):
-        await asyncio.sleep(0.01)  # it is being unloaded
+    await until(lambda: client.restore(connected, "animatic", seconds=30), pause=0.01)  # it is being unloaded
     assert (await made(connected, SMALL))[0]
     await connected.close()
 

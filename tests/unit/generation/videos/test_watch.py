@@ -11,6 +11,7 @@ from services.generation import errors
 from services.generation.videos import store
 from services.generation.videos.watch import MOST_PER_OWNER
 from tests.support.generation import PRICE
+from tests.support.waiting import until
 
 State = videos_pb2.Video.State
 
@@ -40,9 +41,12 @@ class Watched:
     async def next(self):
         """The next event, None at the end of the stream."""
         event = asyncio.ensure_future(self.call.read())
-        while not event.done():
+
+        async def done():
             await self.house.feed.read()
-            await asyncio.wait([event], timeout=0.01)
+            return event.done()
+
+        await until(done, pause=0.01)
         return event.result() or None
 
 

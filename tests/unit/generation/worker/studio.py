@@ -1,10 +1,8 @@
 """A worker in a test's hands: a real database, the real Triton, a folder of objects, and a clock that stands still."""
 
-import asyncio
 import dataclasses
 import datetime
 import hashlib
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,6 +22,7 @@ from services.runtime.runner import Runner
 from tests.support import rpc
 from tests.support.clock import FakeClock
 from tests.support.films import PROVIDER, encoded, scene
+from tests.support.waiting import until
 
 GENERATE = videos.generating("animatic")
 SMALL = {"width": 320, "height": 180, "frame_rate": 12, "duration_seconds": 1}
@@ -142,13 +141,6 @@ class Studio:
 
         await until(ended)
         return await self.video(video_id)
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
-    """Wait for what other processes do."""
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.01)
 
 
 def sha256(data: bytes) -> str:

@@ -1,6 +1,7 @@
 """A bell that one process rings is heard in another."""
 
 import asyncio
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 from services.generation.worker.bells import Bell, Ear
 from services.runtime import jobs
 from services.runtime.database import Database
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -17,6 +19,12 @@ async def generation_database(postgres):
         yield opened
 
 
+def _rung(bell, waker):
+    """Ring once more, and say whether the ear has heard it."""
+    bell._waker.wake()
+    return waker.event.is_set()
+
+
 async def test_a_bell_in_one_process_wakes_the_runners_of_another(generation_database) -> None:
     """Two Databases stand for two processes; the waker belongs to the second, and the first one's is the bell's own."""
     other = Database(generation_database.engine.url.render_as_string(hide_password=False))
@@ -24,10 +32,7 @@ async def test_a_bell_in_one_process_wakes_the_runners_of_another(generation_dat
     ringing, hearing = asyncio.create_task(bell.run()), asyncio.create_task(ear.run())
     waker = jobs.Waker()
     try:
-        async with asyncio.timeout(10):
-            while not waker.event.is_set():  # until the ear listens
-                bell._waker.wake()
-                await asyncio.sleep(0.01)
+        await until(partial(_rung, bell, waker), pause=0.01)  # the ear listens
     finally:
         await bell.drain(1)
         await ear.drain(1)
@@ -42,10 +47,7 @@ async def test_an_ear_whose_connection_is_lost_listens_again(generation_database
     try:
         for _ in range(2):
             waker = jobs.Waker()
-            async with asyncio.timeout(15):
-                while not waker.event.is_set():
-                    bell._waker.wake()
-                    await asyncio.sleep(0.01)
+            await until(partial(_rung, bell, waker), pause=0.01)
             async with generation_database.transaction() as session:
                 ended = sa.text(
                     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "

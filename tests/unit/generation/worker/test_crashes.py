@@ -6,8 +6,9 @@ import contextlib
 import pytest
 
 from services.generation.videos import store as videos
-from tests.support import poison, triton
-from tests.unit.generation.worker.studio import LONG, SMALL, Studio, until
+from tests.support import poison, triton, waiting
+from tests.support.waiting import until
+from tests.unit.generation.worker.studio import LONG, SMALL, Studio
 
 MEDIUM = {**SMALL, "duration_seconds": 10}
 OUTCOMES = {"poisoned": ("FAILED", "INFRASTRUCTURE_ERROR", "GENERATION_FAILED"), "made": ("SUCCEEDED",) * 2 + (None,)}
@@ -42,7 +43,7 @@ async def working(studio: Studio, server: triton.Server, slots: int):
             studio.clock.advance(0.1)
             if not server.process.alive:
                 server.process.launch()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(waiting.PAUSE_SECONDS)
 
     tasks = [asyncio.create_task(runner.run()), asyncio.create_task(tend())]
     try:

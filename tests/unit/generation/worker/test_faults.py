@@ -17,7 +17,8 @@ from services.runtime.jobs import JobRow
 from services.runtime.runner import Runner
 from tests.support import films, rpc
 from tests.support.triton import Server
-from tests.unit.generation.worker.studio import GENERATE, LONG, SMALL, Studio, until
+from tests.support.waiting import until
+from tests.unit.generation.worker.studio import GENERATE, LONG, SMALL, Studio
 
 
 def _comes(data: bytes, wanted, target) -> Inspection:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from services.generation.worker.floor import Floor
+from tests.support.waiting import steps
 
 
 class Guest:
@@ -25,18 +26,13 @@ class Guest:
         await self.task
 
 
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
 @pytest.fixture
 async def floor():
     return Floor()
 
 
 async def inside(*guests: Guest) -> list[bool]:
-    await settle()
+    await steps()
     return [guest.run is not None for guest in guests]
 
 
@@ -49,7 +45,7 @@ async def test_many_run_beside_each_other(floor):
 
 async def test_who_wants_to_be_alone_waits_and_lets_nobody_in_before(floor):
     first = Guest(floor)
-    await settle()
+    await steps()
     suspect, later = Guest(floor, alone=True), Guest(floor)
     assert await inside(suspect, later) == [False, False]
     await first.leave()
@@ -69,9 +65,9 @@ async def test_two_who_want_to_be_alone_are_one_after_the_other(floor):
 
 async def test_who_gives_up_waiting_keeps_nobody_out(floor):
     first = Guest(floor)
-    await settle()
+    await steps()
     suspect, later = Guest(floor, alone=True), Guest(floor)
-    await settle()
+    await steps()
     suspect.task.cancel()
     assert await inside(later) == [True]
     for guest in (first, later):
@@ -80,14 +76,14 @@ async def test_who_gives_up_waiting_keeps_nobody_out(floor):
 
 async def test_alone_one_is_to_blame_for_a_server_that_fell(floor):
     guest = Guest(floor)
-    await settle()
+    await steps()
     assert floor.fell(guest.run)
     await guest.leave()
 
 
 async def test_together_nobody_is_to_blame_whoever_sees_it_first(floor):
     first, second = Guest(floor), Guest(floor)
-    await settle()
+    await steps()
     assert not floor.fell(first.run)
     await first.leave()
     assert not floor.fell(second.run)
@@ -96,7 +92,7 @@ async def test_together_nobody_is_to_blame_whoever_sees_it_first(floor):
 
 async def test_a_neighbour_that_left_before_is_no_excuse(floor):
     first, second = Guest(floor), Guest(floor)
-    await settle()
+    await steps()
     await first.leave()
     assert floor.fell(second.run)
     await second.leave()
@@ -110,7 +106,7 @@ async def test_a_model_is_loaded_anew_when_all_have_left_and_nobody_enters_meanw
         await done.wait()
 
     dead, neighbour = Guest(floor), Guest(floor)
-    await settle()
+    await steps()
     mending = asyncio.create_task(floor.mend(dead.run, load))
     later = Guest(floor)
     assert await inside(later) == [False]
@@ -132,7 +128,7 @@ async def test_two_that_died_together_have_it_loaded_once(floor):
         loads.append(1)
 
     guests = [Guest(floor), Guest(floor)]
-    await settle()
+    await steps()
     await asyncio.gather(*(floor.mend(guest.run, load) for guest in guests))
     assert loads == [1]
     for guest in guests:
@@ -147,9 +143,9 @@ async def test_loading_goes_on_when_the_one_who_began_it_is_cancelled(floor):
         loaded.append(1)
 
     dead = Guest(floor)
-    await settle()
+    await steps()
     mending = asyncio.create_task(floor.mend(dead.run, load))
-    await settle()
+    await steps()
     mending.cancel()
     await dead.leave()
     later = Guest(floor)
@@ -165,7 +161,7 @@ async def test_a_load_that_fails_lets_the_next_try(floor):
         raise RuntimeError
 
     dead = Guest(floor)
-    await settle()
+    await steps()
     with pytest.raises(RuntimeError):
         await floor.mend(dead.run, fail)
     later = Guest(floor)

@@ -72,4 +72,4 @@ async def test_the_process_makes_a_video_and_ends_when_it_is_told(studio, triton
     assert len(await studio.content(file)) == file.size_bytes
     assert (await studio.job(videos.SETTLE, video_id)).end_time is None, "it is repeated until billing answers"
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(process, 15)
+    await asyncio.wait_for(process, 60)

@@ -26,7 +26,7 @@ async def working(studio: Studio, **options):
     running = asyncio.create_task(worker.run())
     yield worker
     await worker.drain(0)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
 
 
 @contextlib.asynccontextmanager

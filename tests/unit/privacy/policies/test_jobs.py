@@ -104,7 +104,7 @@ async def test_with_auth_stopped_the_acceptance_stands_and_is_delivered_later(se
     await runner.run_due()
     assert auth.accepted == []
     await auth.start()
-    async with asyncio.timeout(20):  # the channel looks for its peer at pauses of its own
+    async with asyncio.timeout(60):  # the channel looks for its peer at pauses of its own
         while not auth.accepted:
             clock.advance(120)
             await runner.run_due()

@@ -122,7 +122,7 @@ async def test_publication_waits_for_the_one_before(database):
             await store.lock_publication(session)
             order.append(f"{name} in")
             held.set()
-            await asyncio.wait_for(first_may_end.wait(), 5)
+            await asyncio.wait_for(first_may_end.wait(), 60)
             order.append(f"{name} out")
 
     first_may_end, held = asyncio.Event(), asyncio.Event()

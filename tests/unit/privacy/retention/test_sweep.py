@@ -31,4 +31,4 @@ async def test_it_ends_when_it_is_drained(database, clock):
     sweep = Sweep(database, clock)
     running = asyncio.create_task(sweep.run())
     await sweep.drain(1)
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)
