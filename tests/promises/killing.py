@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from tests.promises import notes
@@ -56,13 +56,16 @@ class Copy:
     def judge(self, mutant: Mutant, marks: Sequence[Mark]) -> Result:
         """Apply a mutant, run the tests that bear its ids, and undo it."""
         began = time.monotonic()
-        before = mutant.apply(self.root)
-        self._forget_compiled(mutant)
+        before = {change.file: (self.root / change.file).read_text(encoding="utf-8") for change in mutant.changes}
+        for change in mutant.changes:
+            change.apply(self.root)
+        self._forget_compiled(before)
         try:
             outcomes = self._outcomes(mutant, tests_of(mutant.ids, marks))
         finally:
-            (self.root / mutant.file).write_text(before, encoding="utf-8")
-            self._forget_compiled(mutant)
+            for file, text in before.items():
+                (self.root / file).write_text(text, encoding="utf-8")
+            self._forget_compiled(before)
             if mutant.regenerates:
                 self._generate()
         return Result(mutant, outcomes, time.monotonic() - began)
@@ -76,14 +79,17 @@ class Copy:
         options = ["-q", "-p", "tests.promises.verdict", f"--basetemp={self._home / 'tests'}"]
         status = self._run([sys.executable, "-m", "pytest", *options, *tests], environment)
         if status == INTERRUPTED or not path.exists():
-            return dict.fromkeys(mutant.ids, ("invalid", f"pytest ended with {status}; see {self._home / 'out.txt'}"))
+            return dict.fromkeys(mutant.ids, ("invalid", f"pytest ended with {status}: {self._last_words()}"))
         verdict = json.loads(path.read_text(encoding="utf-8"))
         return {id: _outcome(id, verdict) for id in mutant.ids}
 
     def _generate(self) -> str:
         """Make the generated code anew; returns the last line of what went wrong."""
         status = self._run([sys.executable, "-m", "deploy.protos"], {})
-        return "" if status == 0 else (self._home / "out.txt").read_text(encoding="utf-8").strip()[-300:]
+        return "" if status == 0 else self._last_words()
+
+    def _last_words(self) -> str:
+        return (self._home / "out.txt").read_text(encoding="utf-8").strip()[-300:]
 
     def _run(self, command: list[str], environment: dict[str, str]) -> int:
         """Run a command in the copy, its words in out.txt; one that takes too long is ended with its children."""
@@ -101,11 +107,11 @@ class Copy:
                     return -signal.SIGKILL
                 raise
 
-    def _forget_compiled(self, mutant: Mutant) -> None:
+    def _forget_compiled(self, files: Iterable[str]) -> None:
         """Two versions of one length, written within one second, look the same to Python's cache."""
-        path = self.root / mutant.file
-        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
-            compiled.unlink()
+        for path in (self.root / file for file in files):
+            for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+                compiled.unlink()
 
 
 def _outcome(id: str, verdict: dict) -> tuple[str, str]:

@@ -15,21 +15,12 @@ GENERATED_FROM = ("protos/", "deploy/envoy/", "deploy/openapi/", "deploy/protos.
 
 
 @dataclasses.dataclass(frozen=True)
-class Mutant:
-    """One change: in `file` the text `old`, which occurs there once, becomes `new`; `why` says what that breaks."""
+class Change:
+    """In `file` the text `old`, which occurs there once, becomes `new`."""
 
-    name: str
-    ids: tuple[str, ...]
     file: str
     old: str
     new: str
-    why: str
-
-    @property
-    def digest(self) -> str:
-        """What a noted result belongs to: a mutant that was changed has no result yet."""
-        whole = "\0".join((self.file, self.old, self.new))
-        return hashlib.sha256(whole.encode()).hexdigest()[:12]
 
     @property
     def regenerates(self) -> bool:
@@ -38,14 +29,41 @@ class Mutant:
         servicer = path.parts[0] == "services" and path.name == "api.py"
         return self.file.startswith(GENERATED_FROM) or servicer
 
-    def apply(self, root: Path) -> str:
-        """Change the file below `root` and return its text before. Raises ValueError where `old` is not there once."""
+    def count(self, root: Path) -> int:
+        """Return how often `old` occurs in the file below `root`, 0 without the file."""
         path = root / self.file
-        before = path.read_text(encoding="utf-8")
-        if before.count(self.old) != 1:
-            raise ValueError(f"{self.name}: its old text occurs {before.count(self.old)} times in {self.file}")
-        path.write_text(before.replace(self.old, self.new), encoding="utf-8")
-        return before
+        return path.read_text(encoding="utf-8").count(self.old) if path.is_file() else 0
+
+    def apply(self, root: Path) -> None:
+        """Make the change in the file below `root`."""
+        text = (root / self.file).read_text(encoding="utf-8")
+        (root / self.file).write_text(text.replace(self.old, self.new), encoding="utf-8")
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    """Changes of the product, mostly one; `why` says what they break of the clauses `ids`."""
+
+    name: str
+    ids: tuple[str, ...]
+    why: str
+    changes: tuple[Change, ...]
+
+    @property
+    def digest(self) -> str:
+        """What a noted result belongs to: a mutant that was changed has no result yet."""
+        whole = "\0".join(text for change in self.changes for text in dataclasses.astuple(change))
+        return hashlib.sha256(whole.encode()).hexdigest()[:12]
+
+    @property
+    def regenerates(self) -> bool:
+        """Whether the generated code must be made anew."""
+        return any(change.regenerates for change in self.changes)
+
+    def misfits(self, root: Path) -> list[str]:
+        """Return a sentence for each change whose old text does not occur exactly once below `root`."""
+        counts = [(change.file, change.count(root)) for change in self.changes]
+        return [f"{self.name}: its old text occurs {times} times in {file}" for file, times in counts if times != 1]
 
 
 def read(path: Path = LIST) -> list[Mutant]:
@@ -53,10 +71,12 @@ def read(path: Path = LIST) -> list[Mutant]:
     found: dict[str, Mutant] = {}
     for row in yaml.safe_load(path.read_text(encoding="utf-8")):
         try:
-            mutant = Mutant(**{**row, "ids": tuple(row["ids"])})
+            changes = tuple(Change(**change) for change in row["changes"])
+            mutant = Mutant(**{**row, "ids": tuple(row["ids"]), "changes": changes})
         except (TypeError, KeyError) as fault:
             raise ValueError(f"{path.name}: {row.get('name', row)}: {fault}") from None
-        if mutant.name in found or mutant.old == mutant.new or not mutant.ids:
+        idle = not changes or any(change.old == change.new for change in changes)
+        if mutant.name in found or idle or not mutant.ids:
             raise ValueError(f"{path.name}: {mutant.name}: its name stands twice, or it changes or breaks nothing")
         found[mutant.name] = mutant
     return list(found.values())
@@ -64,12 +84,7 @@ def read(path: Path = LIST) -> list[Mutant]:
 
 def faults(mutants: Sequence[Mutant], marks: Sequence[Mark], root: Path = ROOT) -> list[str]:
     """Return what is wrong with the list: an old text that is not there once, an id without mark or without mutant."""
-    found = []
-    for mutant in mutants:
-        path = root / mutant.file
-        times = path.read_text(encoding="utf-8").count(mutant.old) if path.is_file() else 0
-        if times != 1:
-            found.append(f"{mutant.name}: its old text occurs {times} times in {mutant.file}")
+    found = [misfit for mutant in mutants for misfit in mutant.misfits(root)]
     broken = {id for mutant in mutants for id in mutant.ids}
     marked = {id for mark in marks for id in mark.ids}
     found += [f"{id}: a mutant names it, but no test bears it" for id in sorted(broken - marked)]

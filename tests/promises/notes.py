@@ -14,6 +14,8 @@ NOTED = Path(".filmgate") / "promises.json"
 """Where a run notes how the marked tests ended, below the folder that it ran in."""
 MUTANTS = Path(".filmgate") / "promises-mutants.json"
 PROPERTY = "promise"
+SHOWN = pytest.StashKey[list[str]]()
+"""The ids that one item shows: those of its marks that belong to the document under whose profile it runs."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,11 +12,9 @@ import pytest
 from services.runtime import profile as profiles
 from services.runtime.profile import Profile
 from tests.promises import clauses
-from tests.promises.notes import PROPERTY, Notebook
+from tests.promises.notes import PROPERTY, SHOWN, Notebook
 from tests.support.profiles import expecting
 
-SHOWN = pytest.StashKey[list[str]]()
-"""The ids that one item shows: those of its marks that belong to the document under whose profile it runs."""
 PROMISES = clauses.read()
 
 

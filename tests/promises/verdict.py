@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from deploy.local.client import Refused
-from tests.promises.plugin import SHOWN
+from tests.promises.notes import SHOWN
 
 SERVER_FAULT = 500
 BROKEN = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED}
