@@ -285,6 +285,11 @@ TABLE = (
     Mutation("nothing denied by default", "network", lambda o: drop(o, "NetworkPolicy", "nothing")),
     Mutation("no names to be asked for", "network", lambda o: drop(o, "NetworkPolicy", "dns")),
     Mutation(
+        "a clock that tests move",
+        "refusals",
+        lambda o: variable(main(o, "billing"), "FILMGATE_CLOCK_FILE", "/etc/filmgate/certs/ca.crt"),
+    ),
+    Mutation(
         "a wrong name in a certificate",
         "certificates",
         lambda o: put(spec_of(o, "Certificate", "billing"), "dnsNames", ["billing.filmgate.svc"]),

@@ -26,6 +26,7 @@ from services.generation.triton.wan.weights import SETTING as WEIGHTS
 from services.generation.worker.config import WorkerSettings
 from services.privacy.config import PrivacySettings
 from services.runtime import profile
+from services.runtime.clock import TEST_CLOCK
 from services.runtime.config import ConfigError, Settings, from_env
 
 SETTINGS: dict[str, type[Settings]] = {
@@ -82,7 +83,7 @@ def _settings(rendered: Rendered, pod: Pod) -> Iterator[Fault]:
             elif metadata.get("fixed") and not fields.get(name.removesuffix(FILE), {}).get("secret"):
                 yield Fault("settings", place, f"{name} is no setting of {pod.name}")
         try:
-            from_env(kind, {name: text for name, text in values.items() if not name.endswith(FILE)})
+            from_env(kind, _plain(kind, values))
         except ConfigError as fault:
             yield Fault("settings", place, str(fault))
 
@@ -90,7 +91,13 @@ def _settings(rendered: Rendered, pod: Pod) -> Iterator[Fault]:
 def read(rendered: Rendered, pod: Pod) -> Any:
     """The settings of a pod's first container of ours, as the process would read them, less what comes as a file."""
     values = rendered.environment(_ours(pod)[0]) | rendered.environment(_ours(pod)[-1])
-    return from_env(SETTINGS[pod.name], {name: text for name, text in values.items() if not name.endswith(FILE)})
+    return from_env(SETTINGS[pod.name], _plain(SETTINGS[pod.name], values))
+
+
+def _plain(kind: type[Settings], values: Mapping[str, str]) -> dict[str, str]:
+    """Return what stands in the manifest itself, without the settings that come out of a file of the container."""
+    named = {f"{PREFIX}{field.name.upper()}" for field in dataclasses.fields(kind)}
+    return {name: text for name, text in values.items() if name in named or not name.endswith(FILE)}
 
 
 def _ports(rendered: Rendered, pod: Pod) -> Iterator[str]:
@@ -149,6 +156,8 @@ def _refusals(rendered: Rendered, pod: Pod) -> Iterator[str]:
         said = made_for_one_machine(dataclasses.replace(settings, secrets=Path("nowhere")))
     if pod.name == "billing" and rules:
         said = given_by_default(rules)
+    if getattr(settings, "clock_file", None):
+        said = [*said, TEST_CLOCK]
     if said != REFUSED.get(pod.name, []):
         yield f"refuses a network for {said or 'nothing'}, where {REFUSED.get(pod.name, 'nothing')} is known"
 

@@ -31,7 +31,7 @@ from services.auth.tokens.api import Tokens
 from services.auth.tokens.keyring import Keyring, secret_file
 from services.runtime import channels, metrics, profile, server, telemetry, tracing
 from services.runtime.caller import Verifier
-from services.runtime.clock import Clock, SystemClock
+from services.runtime.clock import Clock, SystemClock, follow
 from services.runtime.config import from_env
 from services.runtime.database import Database, migrate
 from services.runtime.profile import Profile
@@ -161,6 +161,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("use: python -m services.auth serve | migrate\n")
         return 2
     settings = from_env(AuthSettings)
+    follow(settings.clock_file, settings.bind)
     telemetry.configure("auth", settings.log_level)
     metrics.configure("auth", settings.otlp_endpoint)
     metrics.count("filmgate_contact_mismatches_total", 0)  # an alarm at the first one needs to have seen a zero

@@ -19,7 +19,7 @@ async def enqueue_audit(
         "id": ids.new("evt"), "actor": caller.peer() or "system", "action": action, "subject": subject,
         "detail": dict(detail), "event_time": now.isoformat(), "request_id": caller.request_id(),
     }  # fmt: skip
-    await jobs.enqueue(session, "audit", f"audit:{event['id']}", event)
+    await jobs.enqueue(session, "audit", f"audit:{event['id']}", event, now)
 
 
 class Privacy:

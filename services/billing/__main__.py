@@ -15,7 +15,7 @@ from services.billing.wallets.expiry import ExpirySweep
 from services.billing.wallets.ledger import Ledger
 from services.runtime import channels, metrics, profile, server, telemetry, tracing
 from services.runtime.caller import Verifier
-from services.runtime.clock import Clock, SystemClock
+from services.runtime.clock import Clock, SystemClock, follow
 from services.runtime.config import from_env
 from services.runtime.database import Database, migrate
 from services.runtime.profile import Profile
@@ -97,6 +97,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("use: python -m services.billing serve | migrate | unpark org_...\n")
         return 2
     settings = from_env(BillingSettings)
+    follow(settings.clock_file, settings.bind)
     telemetry.configure("billing", settings.log_level)
     metrics.configure("billing", settings.otlp_endpoint)
     tracing.configure("billing", settings.otlp_endpoint)

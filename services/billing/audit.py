@@ -17,7 +17,7 @@ async def record(
     """Have an event recorded once this transaction is committed. `detail` holds codes, never a person's text."""
     event = ids.new("evt")
     payload = {"id": event, "actor": actor, "action": action, "subject": subject, "detail": detail}
-    await jobs.enqueue(session, KIND, f"{KIND}:{event}", {**payload, "time": now.isoformat()})
+    await jobs.enqueue(session, KIND, f"{KIND}:{event}", {**payload, "time": now.isoformat()}, now)
 
 
 def handlers(client: Audit) -> dict[str, Handler]:

@@ -25,7 +25,7 @@ from services.generation.videos.watch import Feed
 from services.generation.worker.bells import Bell
 from services.runtime import channels, metrics, profile, server, telemetry, tracing
 from services.runtime.caller import Verifier
-from services.runtime.clock import SystemClock
+from services.runtime.clock import SystemClock, follow
 from services.runtime.config import Settings, from_env
 from services.runtime.database import Database, migrate
 from services.runtime.profile import Profile
@@ -64,14 +64,14 @@ async def serve(settings: GenerationSettings) -> None:
     auth, billing = channels.connect("auth", settings), channels.connect("billing", settings)
     orders = Admission(
         database,
-        clients.Billing(billing, clock),
+        clients.Billing(billing),
         words.load(settings.word_lists, rules.moderation.word_lists),
         Writer(settings.public_url),
         clock,
         settings,
         rules.version,
     )
-    feed = Feed(database, orders.billing, orders.writer, clock, orders.queue)
+    feed = Feed(database, orders.billing, orders.writer, clock, queue=orders.queue)
     await server.serve(
         settings,
         rooms(orders, feed, rules),
@@ -100,6 +100,7 @@ async def media(settings: MediaSettings) -> None:
 
 
 def _watched(settings: Settings) -> None:
+    follow(settings.clock_file, settings.bind)
     telemetry.configure(settings.name, settings.log_level)
     metrics.configure(settings.name, settings.otlp_endpoint)
     tracing.configure(settings.name, settings.otlp_endpoint)
@@ -127,7 +128,9 @@ def main(arguments: list[str]) -> int:
     elif arguments == ["work"]:
         _work()
     elif arguments == ["migrate"]:
-        asyncio.run(migrate(from_env(GenerationSettings).owner_database_url, "generation"))
+        own = from_env(GenerationSettings)
+        _watched(own)
+        asyncio.run(migrate(own.owner_database_url, "generation"))
     else:
         sys.stderr.write("use: python -m services.generation serve | media | work | migrate\n")
         return 2

@@ -3,7 +3,8 @@
 import asyncio
 import dataclasses
 import datetime
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -12,13 +13,12 @@ from google.type import money_pb2
 from filmgate.auth.v1 import tokens_pb2, tokens_pb2_grpc
 from filmgate.billing.v1 import prices_pb2, prices_pb2_grpc, wallets_pb2, wallets_pb2_grpc
 from services.generation import errors
-from services.runtime.clock import Clock, SystemClock
 from services.runtime.errors import INTERNAL, PEER_UNAVAILABLE, Failure, RemoteFailure, of
 
-PRICES_FOR = datetime.timedelta(seconds=60)
-PRICES_AGAIN = datetime.timedelta(seconds=5)
+PRICES_FOR_SECONDS = 60.0
+PRICES_AGAIN_SECONDS = 5.0
 PRICES_WITHIN_SECONDS = 2.0
-QUOTE_FOR = datetime.timedelta(seconds=5)
+QUOTE_FOR_SECONDS = 5.0
 """So old may a quote be; billing holds by a version for ten minutes after the next one came into force."""
 _MICROS, _NANOS = 1_000_000, 1000
 _REFUSALS = {
@@ -59,30 +59,29 @@ class Settled:
 class Billing:
     """Asks billing for prices, and holds and charges for videos."""
 
-    def __init__(self, channel: grpc.aio.Channel, clock: Clock | None = None) -> None:
-        self._channel = channel
+    def __init__(self, channel: grpc.aio.Channel, steady: Callable[[], float] = time.monotonic) -> None:
+        self._channel, self._steady = channel, steady
         self._prices = prices_pb2_grpc.PricesStub(channel)
         self._wallets = wallets_pb2_grpc.WalletsStub(channel)
-        self._clock = clock or SystemClock()
-        self._quotes: dict[tuple[str, str, int], tuple[datetime.datetime, Quote]] = {}
+        self._quotes: dict[tuple[str, str, int], tuple[float, Quote]] = {}
         self._terms: Terms | None = None
-        self._read_again = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+        self._read_again = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
     async def quote(self, model: str, resolution: str, duration_seconds: int) -> Quote:
-        """Answer the price in force, at most QUOTE_FOR ago. Raises MODEL_UNKNOWN for a model without one, and
+        """Answer the price in force, at most QUOTE_FOR_SECONDS ago. Raises MODEL_UNKNOWN for a model without one, and
         PEER_UNAVAILABLE.
 
         Quotes are remembered by what the catalogue offers, so there are few. While billing is not connected they are
         asked for: that fails with nothing in doubt, which `authorize` would not.
         """
-        usage, now = (model, resolution, duration_seconds), self._clock.now()
+        usage, now = (model, resolution, duration_seconds), self._steady()
         end, quote = self._quotes.get(usage, (now, None))
         if quote is None or now >= end or self._channel.get_state() is not grpc.ChannelConnectivity.READY:
             quote = await self._quote(
                 prices_pb2.Usage(model=model, resolution=resolution, duration_seconds=duration_seconds)
             )
-            self._quotes[usage] = (now + QUOTE_FOR, quote)
+            self._quotes[usage] = (now + QUOTE_FOR_SECONDS, quote)
         return quote
 
     async def _quote(self, usage: prices_pb2.Usage) -> Quote:
@@ -157,9 +156,9 @@ class Billing:
 
         Who has old ones is not kept waiting: they are read anew in the background, by one call at a time.
         """
-        now = self._clock.now()
+        now = self._steady()
         if now >= self._read_again and (self._reading is None or self._reading.done()):
-            self._read_again = now + PRICES_FOR
+            self._read_again = now + PRICES_FOR_SECONDS
             self._reading = asyncio.create_task(self._read_terms())
         if self._terms is None and self._reading is not None:
             await asyncio.shield(self._reading)
@@ -169,7 +168,7 @@ class Billing:
         try:
             answer = await self._prices.ListPrices(prices_pb2.ListPricesRequest(), timeout=PRICES_WITHIN_SECONDS)
         except (grpc.aio.AioRpcError, Failure):
-            self._read_again = self._clock.now() + PRICES_AGAIN
+            self._read_again = self._steady() + PRICES_AGAIN_SECONDS
         else:
             self._terms = _terms(answer)
 

@@ -13,7 +13,7 @@ from services.privacy.policies.jobs import Handlers
 from services.privacy.retention.sweep import Sweep
 from services.runtime import channels, metrics, server, telemetry, tracing
 from services.runtime.caller import Verifier
-from services.runtime.clock import Clock, SystemClock
+from services.runtime.clock import Clock, SystemClock, follow
 from services.runtime.config import from_env
 from services.runtime.database import Database, migrate
 from services.runtime.runner import Runner
@@ -69,6 +69,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("use: python -m services.privacy serve|migrate\n")
         return 2
     settings = from_env(PrivacySettings)
+    follow(settings.clock_file, settings.bind)
     telemetry.configure("privacy", settings.log_level)
     metrics.configure("privacy", settings.otlp_endpoint)
     tracing.configure("privacy", settings.otlp_endpoint)

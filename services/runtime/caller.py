@@ -197,14 +197,19 @@ class Verifier:
 
     Keys are fetched by `ready` and on an unknown kid, at most every 10 s, and anew by `ready` when they are 5 minutes
     old, so that a key that auth has withdrawn is believed no longer; verified tokens are remembered until they expire.
+    Tokens end by `clock`, the ages of keys are measured by `steady`.
     """
 
     def __init__(
-        self, fetch_keys: Callable[[], Awaitable[Mapping[str, bytes]]], audience: str, clock: Clock | None = None
+        self,
+        fetch_keys: Callable[[], Awaitable[Mapping[str, bytes]]],
+        audience: str,
+        clock: Clock | None = None,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.audience = audience
         self._fetch = fetch_keys
-        self._clock = clock or SystemClock()
+        self._clock, self._steady = clock or SystemClock(), steady
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._fetched: float | None = None
         self._read = float("-inf")
@@ -215,7 +220,7 @@ class Verifier:
         """Fetch the keys unless there are young ones. Raises while there are none: a health check of every process."""
         if not self._keys:
             await self._refresh_if_old()
-        elif self._clock.now().timestamp() - self._read >= _KEY_OLD_SECONDS:
+        elif self._steady() - self._read >= _KEY_OLD_SECONDS:
             with contextlib.suppress(TimeoutError):  # auth may be away: the keys at hand decide
                 async with asyncio.timeout(_KEY_WAIT_SECONDS):
                     await self._refresh_if_old()
@@ -265,9 +270,9 @@ class Verifier:
         """Fetch unless this was tried in the last 10 s: a stranger's invented kids must not become our load on auth."""
         async with self._lock:
             wait = _KEY_FETCH_SECONDS if self._keys else 1.0
-            if self._fetched is not None and self._clock.now().timestamp() - self._fetched < wait:
+            if self._fetched is not None and self._steady() - self._fetched < wait:
                 return
-            self._fetched = self._clock.now().timestamp()
+            self._fetched = self._steady()
             with contextlib.suppress(Exception):  # whatever failed, the keys at hand decide
                 found = await self._fetch()
                 if self._keys.keys() - found.keys():

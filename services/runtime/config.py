@@ -47,6 +47,8 @@ class Settings:
     objects_options: str = dataclasses.field(default="", metadata=SECRET)
     """JSON object of obstore's options for the URL in `objects`, such as endpoint, region and keys."""
     outbox: Path = Path(".filmgate/outbox")
+    clock_file: Path | None = None
+    """A file with seconds that tests add to the business time: `clock.follow`. On loopback only."""
     public_url: str = "http://127.0.0.1:8080"
     lease_seconds: float = 30.0
     beat_seconds: float = 5.0

@@ -2,7 +2,8 @@
 
 import os
 import re
-import time
+
+from services.runtime import clock
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
@@ -11,9 +12,12 @@ _TAIL = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
 def new(prefix: str) -> str:
-    """Make an id such as `vid_01K9...`: unique, opaque, sortable by creation to the millisecond."""
+    """Make an id such as `vid_01K9...`: unique, opaque, sortable by creation to the millisecond.
+
+    Its time is the business time, as `create_time` is: lists break ties of the one by the other.
+    """
     value = int.from_bytes(os.urandom(10)) & ((1 << 74) - 1)
-    value = (time.time_ns() // 1_000_000) << 80 | 7 << 76 | (value >> 62) << 64 | 2 << 62 | value & ((1 << 62) - 1)
+    value = clock.milliseconds() << 80 | 7 << 76 | (value >> 62) << 64 | 2 << 62 | value & ((1 << 62) - 1)
     return f"{prefix}_" + "".join([_PAIRS[value >> shift & 1023] for shift in _SHIFTS])
 
 

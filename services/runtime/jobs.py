@@ -1,6 +1,8 @@
 """Work that must happen: a row written in the transaction of its cause, claimed under a lease, fenced by its attempt.
 
 States: WAITING (not before `due_time`), QUEUED, RUNNING (leased until `due_time`), DONE, DEAD (gave up), CANCELLED.
+A WAITING job is due by the business time, a lease ends by the host's (see `clock`): it lasts 30 s, extended every 5 s,
+so hosts may differ by 25 s. One further ahead takes over living leases; the fence lets only the last attempt write.
 Fair share: within a kind and a priority, jobs go by virtual finish time = max(the pool's clock, the tenant's last) +
 cost / weight, set when they are enqueued. Jobs without a cost go by age. `runner` works them off.
 """
@@ -28,6 +30,7 @@ EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
 CHANNEL = "filmgate_jobs"
 """Where a process tells others of its database that it has enqueued jobs."""
 _POLL_SECONDS = 0.025
+_NOW = sa.bindparam("now", type_=Time)
 _wakers: "weakref.WeakSet[Waker]" = weakref.WeakSet()
 
 
@@ -51,9 +54,7 @@ class JobRow(Base):
     max_attempts: Mapped[int | None] = column(Element.OPERATIONAL, sa.Integer)
     cancel: Mapped[bool] = column(Element.OPERATIONAL, sa.Boolean, nullable=False, server_default=sa.false())
     error: Mapped[str] = column(Element.OPERATIONAL, sa.Text, nullable=False, server_default="")
-    create_time: Mapped[datetime.datetime] = column(
-        Element.ACTIVITY_TIME, Time, nullable=False, server_default=sa.func.now()
-    )
+    create_time: Mapped[datetime.datetime] = column(Element.ACTIVITY_TIME, Time, nullable=False)
     end_time: Mapped[datetime.datetime | None] = column(Element.ACTIVITY_TIME, Time)
     trace: Mapped[str] = column(Element.OPERATIONAL, sa.Text, nullable=False, server_default="")
     """The W3C traceparent of its cause."""
@@ -165,13 +166,14 @@ WITH pool AS (
   DO UPDATE SET vft = greatest(s.vft + CAST(:step AS float8), EXCLUDED.vft)
   RETURNING vft
 )
-INSERT INTO jobs (id, kind, key, payload, tenant, state, priority, vft, run_at, due_time, max_attempts, trace)
-SELECT :id, :kind, :key, CAST(:payload AS jsonb), :tenant, :state, :priority, coalesce((SELECT vft FROM share), 0),
-  CAST(:run_at AS timestamptz), CAST(:run_at AS timestamptz), :max_attempts, :trace
+INSERT INTO jobs (id, kind, key, payload, tenant, state, priority, max_attempts, trace, create_time, run_at, due_time,
+  vft) SELECT :id, :kind, :key, CAST(:payload AS jsonb), :tenant, :state, :priority, :max_attempts, :trace, :now,
+  :run_at, :run_at, coalesce((SELECT vft FROM share), 0)
 ON CONFLICT (key) DO NOTHING RETURNING id
 """).bindparams(
     *(sa.bindparam(name, type_=sa.Text) for name in ("id", "kind", "key", "payload", "tenant", "state", "trace")),
     *(sa.bindparam(name, type_=sa.Integer) for name in ("priority", "max_attempts")),
+    *(_NOW, sa.bindparam("run_at", type_=Time)),
 )
 
 
@@ -180,6 +182,7 @@ async def enqueue(
     kind: str,
     key: str,
     payload: dict[str, Any],
+    now: datetime.datetime,
     *,
     run_at: datetime.datetime | None = None,
     tenant: str = "",
@@ -190,13 +193,13 @@ async def enqueue(
 ) -> bool:
     """Write a job in the caller's transaction; answers False when a job with this key exists already.
 
-    `run_at` None: as soon as it is committed. Lower `priority` goes first. `cost` (such as quoted GPU seconds) and
-    `weight` share the kind fairly between tenants. `max_attempts` None: tried for ever.
+    `now` is the business time; `run_at` None: as soon as it is committed. Lower `priority` goes first. `cost` (such as
+    quoted GPU seconds) and `weight` share the kind fairly between tenants. `max_attempts` None: tried for ever.
     """
     values = {
         "id": ids.new("job"), "kind": kind, "key": key, "payload": json.dumps(payload), "tenant": tenant,
         "state": "WAITING" if run_at else "QUEUED", "priority": priority, "step": float(cost / weight),
-        "run_at": run_at or EPOCH, "max_attempts": max_attempts, "trace": caller.traceparent(),
+        "run_at": run_at or EPOCH, "now": now, "max_attempts": max_attempts, "trace": caller.traceparent(),
     }  # fmt: skip
     made = (await session.execute(_ENQUEUE, values)).first() is not None
     if made and not run_at:
@@ -226,9 +229,10 @@ def wake(_: object = None) -> None:
 _RING = sa.text(f"NOTIFY {CHANNEL}")
 _PROMOTE = sa.text("""
 UPDATE jobs SET state = 'QUEUED' WHERE id IN (
-  SELECT id FROM jobs WHERE state IN ('WAITING', 'RUNNING') AND end_time IS NULL AND due_time <= :now
-  AND kind = ANY(:kinds) LIMIT 1000 FOR UPDATE SKIP LOCKED)
-""")
+  SELECT id FROM jobs WHERE state IN ('WAITING', 'RUNNING') AND end_time IS NULL AND kind = ANY(:kinds)
+  AND due_time <= greatest(:now, :real) AND due_time <= CASE state WHEN 'WAITING' THEN :now ELSE :real END
+  LIMIT 1000 FOR UPDATE SKIP LOCKED)
+""").bindparams(_NOW, sa.bindparam("real", type_=Time))
 
 _CLAIM = sa.text("""
 WITH next AS (
@@ -255,15 +259,14 @@ RETURNING jobs.id, jobs.cancel
 """)
 
 
-async def promote(session: Session, kinds: list[str], now: datetime.datetime) -> None:
+async def promote(session: Session, kinds: list[str], clock: Clock) -> None:
     """Queue what waited until now, and what is leased to a worker that no longer beats."""
-    await session.execute(_PROMOTE, {"kinds": kinds, "now": now})
+    await session.execute(_PROMOTE, {"kinds": kinds, "now": clock.now(), "real": clock.real_now()})
 
 
 async def claim(session: Session, kinds: list[str], worker: str, clock: Clock, lease_seconds: float) -> Job | None:
-    """Take the next job of these kinds under a lease, None when there is none. Commit before working on it: in
-    `Database.reading` it is committed when this answers."""
-    until = clock.now() + datetime.timedelta(seconds=lease_seconds)
+    """Take the next job of these kinds under a lease, or None. Commit it (`Database.reading` does), then work."""
+    until = clock.real_now() + datetime.timedelta(seconds=lease_seconds)
     row = (await session.execute(_CLAIM, {"kinds": kinds, "worker": worker, "until": until})).first()
     if row is None:
         return None
@@ -275,9 +278,9 @@ async def claim(session: Session, kinds: list[str], worker: str, clock: Clock, l
     return job
 
 
-async def beat(session: Session, held: list[Job], now: datetime.datetime, lease_seconds: float) -> set[str]:
+async def beat(session: Session, held: list[Job], clock: Clock, lease_seconds: float) -> set[str]:
     """Extend the leases of jobs; answers the ids that are still held, and tells those that were asked to stop."""
-    until = now + datetime.timedelta(seconds=lease_seconds)
+    until = (now := clock.real_now()) + datetime.timedelta(seconds=lease_seconds)
     values = {"ids": [job.id for job in held], "attempts": [job.attempt for job in held], "now": now, "until": until}
     alive = {row.id: row.cancel for row in await session.execute(_BEAT, values)}
     for job in held:
@@ -317,15 +320,15 @@ async def bury(session: AsyncSession, job: Job) -> None:
     await _write(session, job, state="DEAD", end_time=job.clock.now())
 
 
-_FENCE = [JobRow.id == sa.bindparam("held"), JobRow.attempt == sa.bindparam("mine"), JobRow.state == "RUNNING"]
-_FENCE.append(JobRow.due_time > sa.bindparam("now", type_=Time))
+_FENCE = [JobRow.id == sa.bindparam("held"), JobRow.attempt == sa.bindparam("mine"), JobRow.due_time > _NOW]
+_FENCE.append(JobRow.state == "RUNNING")
 """Every write of a worker goes through this: same attempt, still running, lease not over."""
 _OWN = sa.select(JobRow.id).where(*_FENCE).with_for_update()
 
 
 async def own(session: Session, job: Job) -> None:
     """Fence what a transaction writes without ending its job: the job stays ours until it commits. Raises LeaseLost."""
-    if (await session.execute(_OWN, _held(job))).first() is None:
+    if not (await session.execute(_OWN, _held(job))).first():
         raise LeaseLost(job.id)
 
 
@@ -336,20 +339,20 @@ async def _write(session: AsyncSession, job: Job, **values: Any) -> None:
 
 
 def _held(job: Job) -> dict[str, Any]:
-    return {"held": job.id, "mine": job.attempt, "now": job.clock.now()}
+    return {"held": job.id, "mine": job.attempt, "now": job.clock.real_now()}
 
 
 _CANCEL = sa.text("""
 UPDATE jobs SET cancel = true, state = CASE state WHEN 'RUNNING' THEN state ELSE 'CANCELLED' END,
-  end_time = CASE state WHEN 'RUNNING' THEN NULL ELSE now() END
+  end_time = CASE state WHEN 'RUNNING' THEN NULL ELSE :now END
 WHERE key = :key AND state IN ('WAITING', 'QUEUED', 'RUNNING') RETURNING state
-""").bindparams(sa.bindparam("key", type_=sa.Text))
+""").bindparams(sa.bindparam("key", type_=sa.Text), _NOW)
 
 
-async def cancel(session: Session, key: str) -> bool:
+async def cancel(session: Session, key: str, now: datetime.datetime) -> bool:
     """Ask a job to stop. True: it never will run. False: it runs (and is told at its beat) or has ended."""
-    found = (await session.execute(_CANCEL, {"key": key})).first()
-    return found is not None and found.state == "CANCELLED"
+    found = await session.execute(_CANCEL, {"key": key, "now": now})
+    return [row.state for row in found] == ["CANCELLED"]
 
 
 async def wait(database: Database, key: str, seconds: float) -> bool:
@@ -374,18 +377,18 @@ class Census(NamedTuple):
 
 
 _CENSUS = sa.text("""
-SELECT kind, count(*) FILTER (WHERE state <> 'RUNNING' AND due_time <= now()) AS queued,
+SELECT kind, count(*) FILTER (WHERE state <> 'RUNNING' AND due_time <= :now) AS queued,
   count(*) FILTER (WHERE state = 'RUNNING') AS running, 0 AS dead,
-  coalesce(max(extract(epoch FROM now() - greatest(create_time, run_at))) FILTER (WHERE state <> 'RUNNING'), 0) AS age
+  coalesce(max(extract(epoch FROM :now - greatest(create_time, run_at))) FILTER (WHERE state <> 'RUNNING'), 0) AS age
 FROM jobs WHERE end_time IS NULL AND kind = ANY(:kinds) GROUP BY kind
 UNION ALL SELECT kind, 0, 0, count(*), 0 FROM jobs WHERE state = 'DEAD' AND kind = ANY(:kinds) GROUP BY kind
-""")
+""").bindparams(_NOW)
 
 
-async def census(session: AsyncSession, kinds: list[str]) -> dict[str, Census]:
-    """Count the jobs of each of these kinds."""
+async def census(session: AsyncSession, kinds: list[str], now: datetime.datetime) -> dict[str, Census]:
+    """Count the jobs of each of these kinds by the business time."""
     found = dict.fromkeys(kinds, Census())
-    for kind, *counts in await session.execute(_CENSUS, {"kinds": kinds}):
+    for kind, *counts in await session.execute(_CENSUS, {"kinds": kinds, "now": now}):
         queued, running, dead, age = (old + float(new) for old, new in zip(found[kind], counts, strict=True))
         found[kind] = Census(int(queued), int(running), int(dead), max(0.0, age))
     return found

@@ -15,7 +15,6 @@ from sqlalchemy.orm import Mapped
 
 from filmgate.privacy.v1.elements_pb2 import Element
 from services.runtime import errors
-from services.runtime.clock import SystemClock
 from services.runtime.database import Base, Session, Time, column, create
 
 KEPT = datetime.timedelta(hours=24)
@@ -69,7 +68,7 @@ async def begin(  # noqa: PLR0917  what identifies a request, in its order
     request_id: str,
     request: Message,
     response: type[M],
-    now: datetime.datetime | None = None,
+    now: datetime.datetime,
 ) -> M | None:
     """Claim a request id, or answer what was answered before. None: go on, then call `finish`.
 
@@ -78,7 +77,7 @@ async def begin(  # noqa: PLR0917  what identifies a request, in its order
     """
     if not request_id:
         return None
-    now, mark, named = now or SystemClock().now(), _fingerprint(request), _named(scope, method, request_id)
+    mark, named = _fingerprint(request), _named(scope, method, request_id)
     claim = {**named, "fingerprint": mark, "now": now, "before": now - KEPT}
     if (await session.execute(_CLAIM, claim)).first():
         return None

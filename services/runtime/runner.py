@@ -140,7 +140,7 @@ class Runner:
         if time.monotonic() - self._promoted >= pause:
             self._promoted = time.monotonic()
             async with self.database.reading() as session:
-                await jobs.promote(session, kinds, self._clock.now())
+                await jobs.promote(session, kinds, self._clock)
         async with self.database.reading() as session:
             return await jobs.claim(session, kinds, self._name, self._clock, self._lease)
 
@@ -246,7 +246,7 @@ class Runner:
         not go unnoticed."""
         try:
             async with self.database.transaction() as session:
-                found = await jobs.census(session, list(self._handlers))
+                found = await jobs.census(session, list(self._handlers), self._clock.now())
         except Exception as fault:  # noqa: BLE001  the next count may reach the database
             log.warning("jobs_not_counted", error=fault, worker=self._name)
             return
@@ -267,10 +267,10 @@ class Runner:
         alive: set[str] | None = None
         try:
             async with self.database.reading() as session:
-                alive = await jobs.beat(session, held, self._clock.now(), self._lease)
+                alive = await jobs.beat(session, held, self._clock, self._lease)
         except Exception as fault:  # noqa: BLE001  the next beat may reach the database
             log.fault("beat_failed", fault, worker=self._name)
-        now = self._clock.now()
+        now = self._clock.real_now()
         for job, task in working:
             gone = job.lease_until <= now if alive is None else job.id not in alive
             if gone and not job.ended:

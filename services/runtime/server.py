@@ -15,7 +15,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
-from services.runtime import channels, metrics, telemetry
+from services.runtime import channels, clock, metrics, telemetry
 from services.runtime.caller import STAFF, Policy, Verifier
 from services.runtime.config import Settings
 from services.runtime.interceptors import Interceptors
@@ -246,12 +246,13 @@ def _end_signal() -> asyncio.Event:
 def refuse_outside(settings: Settings, embedded: Sequence[str]) -> None:
     """Raise RuntimeError when `bind` is not loopback while something is on that is made for one machine.
 
-    That is the self-made CA, and what a process names in `embedded` (architecture, section 2).
+    That is the self-made CA, a clock that tests move, and what a process names in `embedded` (architecture, section 2).
     """
     if ipaddress.ip_address(settings.bind).is_loopback:
         return
     issuer = x509.load_pem_x509_certificate(settings.tls()[0]).subject.rfc4514_string()
     faults = [*embedded, *(["the self-made CA"] if issuer == EMBEDDED_CA else [])]
+    faults += [clock.TEST_CLOCK] if settings.clock_file else []
     if faults:
         raise RuntimeError(f"with {', '.join(faults)} this process listens on loopback only, not on {settings.bind}")
 

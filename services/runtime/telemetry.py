@@ -4,7 +4,6 @@ A value is shown when its key is one of the operational words below, when it com
 element's rule lets it, or when it is a proto message (through `redact`). Everything else is "[hidden]".
 """
 
-import datetime
 import hashlib
 import hmac
 import json
@@ -20,6 +19,7 @@ from google.protobuf.message import Message
 
 from filmgate.privacy.v1 import elements_pb2
 from services.runtime import caller, subject
+from services.runtime.clock import SystemClock
 
 HIDDEN = "[hidden]"
 OPERATIONAL = frozenset(
@@ -33,6 +33,7 @@ _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _hash_key = os.urandom(32)
 _process = ""
 _out = logging.getLogger("filmgate")
+_clock = SystemClock()
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -74,7 +75,7 @@ class Logger:
         if not _out.isEnabledFor(level):
             return
         line: dict[str, Any] = {
-            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+            "time": _clock.real_now().isoformat(timespec="milliseconds"),  # as Envoy's and PostgreSQL's lines have it
             "level": logging.getLevelName(level).lower(),
             "process": _process,
             "logger": self._name,

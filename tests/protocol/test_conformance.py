@@ -177,7 +177,7 @@ async def test_a_worker_that_dies_and_a_video_that_is_overdue(house, recorder):
     await start(house, video.id)
     house.clock.advance(31)
     async with house.database.transaction() as session:
-        await jobs.promote(session, [GENERATE], house.clock.now())
+        await jobs.promote(session, [GENERATE], house.clock)
     house.clock.advance(3600)
     await house.video_jobs.sweep_holds()
     await house.runner.run_due()
@@ -210,7 +210,7 @@ async def test_a_model_that_is_away_and_workers_that_die_until_none_is_left_to_t
     for _ in range(3):
         house.clock.advance(31)
         async with house.database.transaction() as session:
-            await jobs.promote(session, [GENERATE], house.clock.now())
+            await jobs.promote(session, [GENERATE], house.clock)
         await start(house, video.id)
     house.clock.advance(31)
     await work(house)
@@ -240,7 +240,7 @@ async def test_effects_whose_workers_die(house, recorder):
     house.clock.advance(3601)
     kinds = [*house.video_jobs.handlers()]
     async with house.database.transaction() as session:
-        await jobs.promote(session, kinds, house.clock.now())
+        await jobs.promote(session, kinds, house.clock)
     for _ in kinds:
         async with house.database.transaction() as session:
             assert await jobs.claim(session, kinds, "gone", house.clock, 30)

@@ -49,7 +49,7 @@ class Bank:
     def __init__(self, database: Database, clock: FakeClock, profile: Profile, journals_per_hour: int = 3600) -> None:
         self.database = database
         self.clock = clock
-        self.shelf = Shelf(clock)
+        self.shelf = Shelf(clock, clock.steady)
         self.ledger = Ledger(profile, self.shelf, journals_per_hour)
         self.wallets = Wallets(database, self.ledger, clock)
         self.sweep = ExpirySweep(database, self.ledger, clock, 3600)

@@ -75,4 +75,4 @@ async def _serve(
     served = await server.enter_async_context(rpc.serve("billing", opened.rooms))
     channel = channels.connect("billing", rpc.settings("generation", billing_address=served.address))
     ways.push_async_callback(channel.close)
-    return Billing(channel, clock)
+    return Billing(channel, clock.steady)

@@ -1,4 +1,4 @@
-"""A clock that stands still until a test moves it."""
+"""The clocks of a test: they stand still until it moves them."""
 
 import datetime
 
@@ -6,15 +6,30 @@ START = datetime.datetime(2026, 11, 21, 12, 0, tzinfo=datetime.UTC)
 
 
 class FakeClock:
-    """The clock protocol of the runtime, in the hands of a test."""
+    """The clock protocol of the runtime, in the hands of a test, with the steady clock beside it."""
 
     def __init__(self, now: datetime.datetime = START) -> None:
-        self._now = now
+        self._now = self._real = now
+        self._steady = datetime.timedelta(seconds=1000)
 
     def now(self) -> datetime.datetime:
-        """Answer the moment that was set."""
+        """Return the business time that was set."""
         return self._now
 
+    def real_now(self) -> datetime.datetime:
+        """Return the host's time that was set."""
+        return self._real
+
+    def steady(self) -> float:
+        """Return seconds that only grow: to be given as `steady`."""
+        return self._steady.total_seconds()
+
     def advance(self, seconds: float) -> None:
-        """Move on by so many seconds; a negative number goes back, as clocks do."""
+        """Let so many seconds pass on all clocks; a negative number sets the host's clock back, which is not steady."""
         self._now += datetime.timedelta(seconds=seconds)
+        self._real += datetime.timedelta(seconds=seconds)
+        self._steady += datetime.timedelta(seconds=max(0.0, seconds))
+
+    def jump(self, **time: float) -> None:
+        """Move the business time alone, as FILMGATE_CLOCK_FILE does: `jump(days=40)`."""
+        self._now += datetime.timedelta(**time)

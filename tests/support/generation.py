@@ -171,7 +171,7 @@ async def house(
         lists = words.load(settings.word_lists, kept.moderation.word_lists)
         writer = Writer("https://films.example")
         orders = Admission(database, till.billing, lists, writer, clock, settings, kept.version)
-        feed = Feed(database, till.billing, writer, clock)
+        feed = Feed(database, till.billing, writer, clock, steady=clock.steady)
         async with contextlib.AsyncExitStack() as server:
             served = await server.enter_async_context(rpc.serve("generation", rooms(orders, feed, kept)))
             objects = open_store(str(folder / "objects"))

@@ -16,20 +16,23 @@ _Mark = tuple[str, int, str, str]
 
 
 class Minting:
-    """Mints tokens; those minted lately are given again. Check decides anew at every call, so reuse extends nothing."""
+    """Mints tokens; those minted lately are given again. Check decides anew at every call, so reuse extends nothing.
+
+    Lately by both clocks: a token ends by the business time, and that may jump within the steady 10 s.
+    """
 
     def __init__(self, keyring: Keyring, clock: Clock, steady: Callable[[], float] = time.monotonic) -> None:
         self._keyring = keyring
         self._clock = clock
         self._steady = steady
-        self._minted: OrderedDict[_Mark, tuple[float, str]] = OrderedDict()
+        self._minted: OrderedDict[_Mark, tuple[float, float, str]] = OrderedDict()
 
     def token(self, route: Route, principal: Principal, request_id: str) -> str:
         """Return a token for this route's audience and scope, good for 19 to 30 s. Without the scope, it has none."""
         mark = (principal.id, principal.version, route.audience, route.scope)
-        known, now = self._minted.get(mark), self._steady()
-        if known is not None and now - known[0] < REUSED_SECONDS:
-            return known[1]
+        known, now, moment = self._minted.get(mark), self._steady(), self._clock.now().timestamp()
+        if known is not None and now - known[0] < REUSED_SECONDS and abs(moment - known[1]) < REUSED_SECONDS:
+            return known[2]
         kid, private_key = self._keyring.signer()
         token = caller.mint(
             private_key,
@@ -44,7 +47,7 @@ class Minting:
             clock=self._clock,
             **{principal.kind: principal.id},
         )
-        self._minted[mark] = (now, token)
+        self._minted[mark] = (now, moment, token)
         self._minted.move_to_end(mark)
         if len(self._minted) > MOST_TOKENS:
             self._minted.popitem(last=False)

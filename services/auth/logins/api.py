@@ -92,7 +92,7 @@ class Logins(logins_pb2_grpc.LoginsServicer):
             # Only now: a refused call must not leave a sealing key on the disk, where nothing would find it.
             flow = await asyncio.to_thread(self._flow, request, channel, target, now)
             session.add(flow)
-            await jobs.enqueue(session, "send_code", f"send_code:{flow.id}", {"flow": flow.id})
+            await jobs.enqueue(session, "send_code", f"send_code:{flow.id}", {"flow": flow.id}, now)
         pause = Duration()
         pause.FromTimedelta(domain.SEND_PAUSE)
         return logins_pb2.SendCodeResponse(flow_id=flow.id, expire_time=flow.expire_time, retry_after=pause)

@@ -25,7 +25,7 @@ async def add(
         id=notice_id, account=account, template=template, parameters=dict(parameters), create_time=now
     )
     if (await session.execute(statement.on_conflict_do_nothing().returning(Notice.id))).first():
-        await jobs.enqueue(session, "notice", f"notice:{notice_id}", {"notice": notice_id})
+        await jobs.enqueue(session, "notice", f"notice:{notice_id}", {"notice": notice_id}, now)
 
 
 async def notice(session: AsyncSession, notice_id: str) -> Notice | None:

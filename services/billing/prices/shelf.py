@@ -1,7 +1,7 @@
 """The price books at hand: published from their files at the start, read again once a minute."""
 
-import datetime
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from services.runtime.clock import Clock
 from services.runtime.database import Session
 
 FOLDER = Path(__file__).parent / "books"
-_FRESH = datetime.timedelta(minutes=1)
+_FRESH_SECONDS = 60.0
 
 
 def contents(folder: Path = FOLDER) -> list[dict[str, Any]]:
@@ -28,10 +28,10 @@ class Shelf:
     It reads through the caller's transaction: a second connection while one is held could starve the pool.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, steady: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._steady = clock, steady
         self._books: Sequence[PriceBook] = ()
-        self._read_time: datetime.datetime | None = None
+        self._read: float | None = None
 
     async def publish(self, session: AsyncSession, folder: Path = FOLDER) -> None:
         """Store the versions of `folder` that are new. Raises BookError when one differs from what was published."""
@@ -41,12 +41,12 @@ class Shelf:
         """Answer all books by version, at most a minute old."""
         if self.at_hand() is None:
             self._books = await store.books(session)
-            self._read_time = self._clock.now()
+            self._read = self._steady()
         return self._books
 
     def at_hand(self) -> Sequence[PriceBook] | None:
         """Answer the books in memory, None when they are not there or a minute old."""
-        if self._read_time is None or self._clock.now() - self._read_time >= _FRESH:
+        if self._read is None or self._steady() - self._read >= _FRESH_SECONDS:
             return None
         return self._books
 
@@ -56,5 +56,5 @@ class Shelf:
             for book in await self.books(session):
                 if book.version == version:
                     return book
-            self._read_time = None
+            self._read = None
         raise LookupError(f"there is no price book {version}")

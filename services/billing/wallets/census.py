@@ -54,4 +54,5 @@ class Census:
         for breach in broken:
             log.error("ledger_broken", reason=breach.partition(":")[0])
         metrics.tell("filmgate_ledger_violations", len(broken))
-        metrics.tell("filmgate_ledger_checked_seconds", self._clock.now().timestamp())
+        # Prometheus compares it with its own time.
+        metrics.tell("filmgate_ledger_checked_seconds", self._clock.real_now().timestamp())

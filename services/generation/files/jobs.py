@@ -51,6 +51,6 @@ class FileJobs:
 
     async def sweep_partial(self) -> None:
         """Delete what was half stored by a process that died of it, after the same 24 hours."""
-        before = self._clock.now() - domain.UNREADY_FOR
+        before = self._clock.real_now() - domain.UNREADY_FOR  # the file system's times are the host's
         if removed := await asyncio.to_thread(objects.sweep_partial, self._objects, before):
             log.info("files_swept", removed=removed, count=0)

@@ -144,7 +144,7 @@ async def delete(session: AsyncSession, where: list[Any], now: datetime.datetime
     statement = sa.update(FileRow).where(FileRow.delete_time.is_(None), *where).values(delete_time=now)
     gone = (await session.execute(statement.returning(FileRow.id))).scalars().all()
     for file_id in gone:
-        await jobs.enqueue(session, REMOVE_OBJECTS, f"{REMOVE_OBJECTS}:{file_id}", {"file": file_id})
+        await jobs.enqueue(session, REMOVE_OBJECTS, f"{REMOVE_OBJECTS}:{file_id}", {"file": file_id}, now)
     return list(gone)
 
 

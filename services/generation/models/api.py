@@ -40,7 +40,7 @@ class Models(models_pb2_grpc.ModelsServicer):
     async def _offered(self) -> list[models_pb2.Model]:
         declared = catalogue.models()
         async with self._database.transaction() as session:
-            capacities = await store.capacities(session, list(declared), self._clock.now())
+            capacities = await store.capacities(session, list(declared), self._clock.real_now())
         terms = await self._billing.terms()
         return [_model(declared[name], capacities[name], terms) for name in sorted(declared) if capacities[name].proven]
 

@@ -1,4 +1,4 @@
-"""All SQL of the models room."""
+"""All SQL of the models room. Its `now` is the host's time: reports are signs of life, and no test moves them."""
 
 import datetime
 

@@ -120,7 +120,7 @@ class Admission:
             )  # fmt: skip
             if old is not None:
                 return old
-            resolved = await resolve(session, request, who.project, now, lambda: secrets.randbelow(domain.SEEDS))
+            resolved = await resolve(session, request, who.project, self.clock, lambda: secrets.randbelow(domain.SEEDS))
             video = self._row(request, resolved, who, now)
             cleanup = now + datetime.timedelta(seconds=self.settings.admit_cleanup_seconds)
             if not await store.admit(session, video, cleanup):
@@ -164,6 +164,7 @@ class Admission:
             video = await store.queue(
                 session,
                 order.video.id,
+                now,
                 quote_micros=held.micros,
                 currency=held.currency,
                 price_version=held.price_version,
@@ -172,7 +173,7 @@ class Admission:
             if video is None:
                 raise PEER_UNAVAILABLE(service="billing")
             await verdicts.add(session, video, "", self.rules.version, now)
-            place = (await self.queue.places(session, [video], now)).get(video.id)
+            place = (await self.queue.places(session, [video], self.clock.real_now())).get(video.id)
             answer = self.writer.video(video, now, place=place)
             await requests.finish(
                 session, video.project, METHOD, order.request.request_id, answer, order.video.create_time
@@ -184,14 +185,15 @@ class Admission:
 
         When the clean-up was quicker the request may be in other hands already, and nothing is touched.
         """
+        now = self.clock.now()
         async with self.database.transaction() as session:
             if await store.drop(session, order.video.id) is None:
                 return
             video = order.video
             await requests.forget(session, video.project, METHOD, video.request_id, video.create_time)
-            await jobs.cancel(session, store.key(store.ADMIT_CLEANUP, order.video.id))
+            await jobs.cancel(session, store.key(store.ADMIT_CLEANUP, order.video.id), now)
             if category:
-                await verdicts.add(session, order.video, category, self.rules.version, self.clock.now())
+                await verdicts.add(session, order.video, category, self.rules.version, now)
 
     def _row(
         self, request: videos_pb2.CreateVideoRequest, resolved: domain.Parameters, who: Caller, now: datetime.datetime
@@ -232,7 +234,7 @@ async def resolve(
     session: Session,
     request: videos_pb2.CreateVideoRequest,
     project: str,
-    now: datetime.datetime,
+    clock: Clock,
     draw_seed: Callable[[], int],
 ) -> domain.Parameters:
     """Resolve an order's parameters against the model on offer and the picture it names.
@@ -241,14 +243,14 @@ async def resolve(
     MODEL_UNAVAILABLE, FILE_UNKNOWN and what `domain.resolve` raises.
     """
     model = catalogue.models().get(request.model)
-    capacity = await models.capacity(session, request.model, now)
+    capacity = await models.capacity(session, request.model, clock.real_now())
     if model is None or not capacity.proven:
         raise errors.MODEL_UNKNOWN(model=request.model, field="model")
     if capacity.state == "DOWN":
         raise errors.MODEL_UNAVAILABLE(model=request.model, retry_after=30)
     image = None
     if request.image:
-        file = await files.picture(session, project, request.image, now)
+        file = await files.picture(session, project, request.image, clock.now())
         if file is None:
             raise errors.FILE_UNKNOWN(file=request.image, field="image")
         image = domain.Image(file.id, file.width or 0, file.height or 0)

@@ -52,9 +52,9 @@ class Videos(videos_pb2_grpc.VideosServicer):
 
     async def EstimateVideo(self, request: videos_pb2.CreateVideoRequest, _: Any) -> videos_pb2.Estimate:
         """Resolve, moderate, price and place an order; store nothing."""
-        who, now = caller.current(), self._clock.now()
+        who, now = caller.current(), self._clock.real_now()
         async with self._database.transaction() as session:
-            resolved = await admission.resolve(session, request, who.project, now, lambda: 0)
+            resolved = await admission.resolve(session, request, who.project, self._clock, lambda: 0)
             if request.external_id and await store.is_taken(session, who.project, request.external_id):
                 raise errors.EXTERNAL_ID_TAKEN(external_id=request.external_id)
             place = await self._queue.next_place(session, resolved.model, who.organization, resolved.cost, now)
@@ -123,7 +123,7 @@ class Videos(videos_pb2_grpc.VideosServicer):
 
     async def _read(self, session: AsyncSession, rows: Sequence[VideoRow]) -> Found:
         return Found(
-            rows, await store.outputs(session, rows), await self._queue.places(session, rows, self._clock.now())
+            rows, await store.outputs(session, rows), await self._queue.places(session, rows, self._clock.real_now())
         )
 
     async def _written(self, found: Found) -> list[videos_pb2.Video]:

@@ -101,10 +101,10 @@ class VideoJobs:
         async with self._database.transaction() as session:
             video = await store.get(session, video_id)
             if video is not None and video.settlement == "PENDING":
-                await store.ask_settling(session, video)
+                await store.ask_settling(session, video, self._clock.now())
             elif video is not None and video.state == "RUNNING":
                 error = errors.GENERATION_FAILED(attempts=video.attempt)
-                await store.end_overdue(session, video_id, self._clock.now(), error)
+                await store.end_overdue(session, video_id, self._clock, error)
         if video is None:
             log.warning("hold_without_video", video=telemetry.of(Element.RESOURCE_ID, video_id))
             await self._billing.release(video_id)
@@ -122,4 +122,4 @@ class VideoJobs:
         # Apart: what takes too long here must not bring the texts back.
         async with self._database.transaction() as session:
             await jobs.sweep(session, now - store.JOBS_KEPT)
-            await models.sweep_reports(session, now)
+            await models.sweep_reports(session, self._clock.real_now())

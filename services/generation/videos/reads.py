@@ -59,7 +59,7 @@ class Reads:
         async with self._database.reading() as session:
             rows = await store.many(session, wanted)
             outputs = await store.outputs(session, list(rows.values()))
-            places = await self._queue.places(session, list(rows.values()), self._clock.now())
+            places = await self._queue.places(session, list(rows.values()), self._clock.real_now())
         return {video: Seen(row, outputs.get(video), places.get(video)) for video, row in rows.items()}
 
     async def drain(self) -> None:

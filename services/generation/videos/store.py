@@ -12,6 +12,7 @@ from services.generation.files.tables import FileRow
 from services.generation.videos import domain
 from services.generation.videos.tables import VideoRow
 from services.runtime import jobs
+from services.runtime.clock import Clock
 from services.runtime.database import Base, Quick, Session, Time
 from services.runtime.errors import Failure
 from services.runtime.pages import Page
@@ -37,6 +38,11 @@ def key(kind: str, video_id: str) -> str:
     return f"{kind}:{video_id}"
 
 
+async def _put(session: Session, of: str, video_id: str, now: datetime.datetime, kind: str = "", **how: Any) -> None:
+    """Write the one job of a video that its key `of` names; its kind is the same unless it is given."""
+    await jobs.enqueue(session, kind or of, key(of, video_id), {"video": video_id}, now, **how)
+
+
 _ADMIT = (
     insert(VideoRow)
     .on_conflict_do_nothing(index_elements=["project", "external_id"], index_where=sa.text("delete_time IS NULL"))
@@ -49,7 +55,7 @@ async def admit(session: Session, video: VideoRow, cleanup_time: datetime.dateti
     values = {column.key: getattr(video, column.key) for column in VideoRow.__table__.c}
     if (await session.execute(_ADMIT, values)).first() is None:
         return False
-    await jobs.enqueue(session, ADMIT_CLEANUP, key(ADMIT_CLEANUP, video.id), {"video": video.id}, run_at=cleanup_time)
+    await _put(session, ADMIT_CLEANUP, video.id, video.create_time, run_at=cleanup_time)
     return True
 
 
@@ -70,21 +76,18 @@ WHERE id = :id AND state = 'ADMITTING' RETURNING *
 
 
 async def queue(
-    session: Quick, video_id: str, *, quote_micros: int, currency: str, price_version: int, max_attempts: int
-) -> Any | None:
-    """Tx 2: ADMITTING becomes QUEUED, with its jobs; answers the row. None when the clean-up was quicker: the order is
-    lost."""
+    session: Quick, video_id: str, now: datetime.datetime, *,
+    quote_micros: int, currency: str, price_version: int, max_attempts: int,
+) -> Any | None:  # fmt: skip
+    """Tx 2: ADMITTING becomes QUEUED, with its jobs; answers the row. None: lost, since the clean-up was quicker."""
     values = {"id": video_id, "micros": quote_micros, "currency": currency, "price_version": price_version}
     video = (await session.execute(_QUEUE, values)).first()
     if video is None:
         return None
-    await jobs.cancel(session, key(ADMIT_CLEANUP, video_id))
-    payload = {"video": video_id}
-    await jobs.enqueue(
-        session, generating(video.model), key(GENERATE, video_id), payload,
-        tenant=video.organization, cost=video.cost, max_attempts=max_attempts,
-    )  # fmt: skip
-    await jobs.enqueue(session, START_DEADLINE, key(START_DEADLINE, video_id), payload, run_at=video.start_deadline)
+    await jobs.cancel(session, key(ADMIT_CLEANUP, video_id), now)
+    line = {"kind": generating(video.model), "tenant": video.organization, "cost": video.cost}
+    await _put(session, GENERATE, video_id, now, **line, max_attempts=max_attempts)
+    await _put(session, START_DEADLINE, video_id, now, run_at=video.start_deadline)
     return video
 
 
@@ -119,7 +122,7 @@ async def start(session: Session, video_id: str, now: datetime.datetime, attempt
     """
     video = (await session.execute(_START, {"video": video_id, "now": now, "mine": attempt})).first()
     if video is not None:
-        await jobs.cancel(session, key(START_DEADLINE, video_id))
+        await jobs.cancel(session, key(START_DEADLINE, video_id), now)
     return video
 
 
@@ -192,12 +195,12 @@ async def expire_start(session: AsyncSession, video_id: str, now: datetime.datet
     return await _end(session, video_id, late, now, values) is not None
 
 
-async def end_overdue(session: AsyncSession, video_id: str, now: datetime.datetime, error: Failure) -> bool:
+async def end_overdue(session: AsyncSession, video_id: str, clock: Clock, error: Failure) -> bool:
     """Tx 3 for a video that has run for longer than it may and that no worker has under a lease."""
-    leased = sa.select(jobs.JobRow.id).where(
-        jobs.JobRow.key == key(GENERATE, video_id), jobs.JobRow.state == "RUNNING", jobs.JobRow.due_time > now
-    )
-    late = [VideoRow.state == "RUNNING", VideoRow.start_time < now - domain.LONGEST_RUN, ~leased.exists()]
+    job, now = jobs.JobRow, clock.now()
+    leased = [job.key == key(GENERATE, video_id), job.state == "RUNNING", job.due_time > clock.real_now()]
+    free = ~sa.select(job.id).where(*leased).exists()
+    late = [VideoRow.state == "RUNNING", VideoRow.start_time < now - domain.LONGEST_RUN, free]
     values = {"state": "FAILED", "outcome": "INFRASTRUCTURE_ERROR", **_error(error)}
     return await _end(session, video_id, late, now, values) is not None
 
@@ -209,15 +212,15 @@ async def _end(
     ending = {"settlement": "PENDING", "end_time": now, "stage": "", "sequence": VideoRow.sequence + 1}
     video = await _update(session, video_id, where, {**values, **ending})
     if video is not None:
-        await jobs.cancel(session, key(GENERATE, video_id))
-        await jobs.cancel(session, key(START_DEADLINE, video_id))
-        await ask_settling(session, video)
+        await jobs.cancel(session, key(GENERATE, video_id), now)
+        await jobs.cancel(session, key(START_DEADLINE, video_id), now)
+        await ask_settling(session, video, now)
     return video
 
 
-async def ask_settling(session: AsyncSession, video: VideoRow) -> None:
+async def ask_settling(session: AsyncSession, video: VideoRow, now: datetime.datetime) -> None:
     """Enqueue the one settle job of an ended video, unless it has one."""
-    await jobs.enqueue(session, SETTLE, key(SETTLE, video.id), {"video": video.id}, tenant=video.organization)
+    await _put(session, SETTLE, video.id, now, tenant=video.organization)
 
 
 def _error(error: Failure | None) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import dataclasses
-import datetime
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from filmgate.generation.v1 import videos_pb2
 from services.generation.clients import Billing
@@ -17,8 +17,8 @@ from services.runtime.clock import Clock
 from services.runtime.database import Database
 
 READ_SECONDS = 0.5
-HEARTBEAT = datetime.timedelta(seconds=10)
-LONGEST = datetime.timedelta(seconds=60)
+HEARTBEAT_SECONDS = 10.0
+LONGEST_SECONDS = 60.0
 """Then the watcher comes back through the edge, which looks anew at his key and his standing."""
 MOST_PER_OWNER = 20
 """Watches of one organisation on one process; one more sends its oldest away, so that nobody fills the process."""
@@ -58,9 +58,16 @@ class Feed:
     """Reads for all watchers of this process, and ends them when it drains."""
 
     def __init__(
-        self, database: Database, billing: Billing, writer: Writer, clock: Clock, queue: Queue | None = None
+        self,
+        database: Database,
+        billing: Billing,
+        writer: Writer,
+        clock: Clock,
+        *,
+        queue: Queue | None = None,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._database, self._billing = database, billing
+        self._database, self._billing, self._steady = database, billing, steady
         self._writer, self._clock, self._queue = writer, clock, queue or Queue()
         self._watchers: dict[Watcher, None] = {}  # a set that keeps the order of arrival
         self._draining = asyncio.Event()
@@ -103,7 +110,7 @@ class Feed:
         async with self._database.transaction() as session:
             rows = await store.changed(session, seen)
             made = await store.outputs(session, rows)
-            places = await self._queue.places(session, rows, self._clock.now())
+            places = await self._queue.places(session, rows, self._clock.real_now())
         terms = await self._billing.terms() if any(row.settlement == "PENDING" for row in rows) else None
         percent, now = terms.percent if terms else {}, self._clock.now()
         return {
@@ -133,22 +140,22 @@ class Feed:
 
     async def events(self, watcher: Watcher, present: Change, after: int) -> AsyncIterator[videos_pb2.VideoEvent]:
         """Yield the present state unless it was seen, then the changes, heartbeats, and how the stream ends."""
-        began = quiet_since = self._clock.now()
+        began = quiet_since = self._steady()
         # A sequence that the video has not reached was seen of another one: it is shown from the start.
         sent = after if after <= present.sequence else 0
         change: Change | None = present
         watcher.seen = max(watcher.seen, present.sequence)
         while True:
-            now = self._clock.now()
+            now = self._steady()
             if change and not change.gone and (change.sequence > sent or change.final):
                 sent, quiet_since = change.sequence, now
                 yield videos_pb2.VideoEvent(sequence=sent, video=change.video, final=change.final)
                 if change.final:
                     return
-            elif now - quiet_since >= HEARTBEAT:
+            elif now - quiet_since >= HEARTBEAT_SECONDS:
                 quiet_since = now
                 yield videos_pb2.VideoEvent(sequence=sent, heartbeat=True)
-            leaving = watcher.leaving or self._draining.is_set() or now - began >= LONGEST
+            leaving = watcher.leaving or self._draining.is_set() or now - began >= LONGEST_SECONDS
             if leaving or (change and change.gone):
                 yield videos_pb2.VideoEvent(sequence=sent, reconnect=True)
                 return

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import dataclasses
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -71,6 +73,7 @@ class Maker:
     provider_code: str
     run_seconds: float
     floor: Floor = dataclasses.field(default_factory=Floor)
+    steady: Callable[[], float] = time.monotonic
 
     async def generate(self, job: Job) -> None:
         """Handle the job: make, label, publish. Whatever ends the video elsewhere stops the model at its next frame.
@@ -125,7 +128,7 @@ class Maker:
         raw, published = folder / "raw.mp4", folder / "published.mp4"
         label = film.visible_label(self.profile.labels, self.profile.place.locale, video.duration_seconds)
         wanted = film.job_of(video, label)
-        meter = Meter(self.database, self.clock, video.id, job.attempt, stages)
+        meter = Meter(self.database, self.steady, video.id, job.attempt, stages)
         async with self.floor.enter(alone=_crashes(job) > 0) as run:
             if run.waited and not await triton.is_ready(self.server, video.model):
                 raise Later(UNAVAILABLE_PAUSE_SECONDS)

@@ -1,20 +1,18 @@
 """How a worker tells a video's progress, and how it learns that the video was ended elsewhere."""
 
 import asyncio
-import datetime
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from services.generation.triton.contract import Event
 from services.generation.videos import store as videos
 from services.generation.worker.usage import Stages
 from services.runtime import telemetry
-from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.errors import Failure
 
 Result = TypeVar("Result")
-WRITE_AGAIN = datetime.timedelta(seconds=1)
+WRITE_AGAIN_SECONDS = 1.0
 # The model's share of the bar; the rest is labelling and publishing.
 GENERATED_PERCENT = 90
 log = telemetry.logger(__name__)
@@ -27,15 +25,16 @@ class Ended(Exception):
 class Meter:
     """Writes the progress of one attempt at a video: at once for a new stage, within it at most once a second."""
 
-    def __init__(self, database: Database, clock: Clock, video: str, attempt: int, stages: Stages) -> None:
-        self._database, self._clock, self._stages = database, clock, stages
+    def __init__(
+        self, database: Database, steady: Callable[[], float], video: str, attempt: int, stages: Stages
+    ) -> None:
+        self._database, self._steady, self._stages = database, steady, stages
         self._video, self._attempt = video, attempt
-        self._stage, self._written = "", clock.now()
+        self._stage, self._written = "", steady()
 
     async def told(self, event: Event) -> None:
         """Take an event of the model. Raises Ended when the video is no longer ours."""
-        # A clock that was set back must not silence the bar.
-        if event.stage != self._stage or abs(self._clock.now() - self._written) >= WRITE_AGAIN:
+        if event.stage != self._stage or self._steady() - self._written >= WRITE_AGAIN_SECONDS:
             await self.write(int(event.progress_percent * GENERATED_PERCENT / 100), event.stage)
 
     async def write(self, percent: int, stage: str) -> None:
@@ -43,7 +42,7 @@ class Meter:
 
         A database that does not answer stops no model: the lease decides how long a worker may go on without it.
         """
-        self._stage, self._written = stage, self._clock.now()
+        self._stage, self._written = stage, self._steady()
         self._stages.enter(stage)
         try:
             async with self._database.reading() as session:

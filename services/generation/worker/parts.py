@@ -117,7 +117,7 @@ class Reports:
                 return
             async with self._database.transaction() as session:
                 for model, ready in slots.items():
-                    await models.report(session, model, self._worker, ready, self._clock.now())
+                    await models.report(session, model, self._worker, ready, self._clock.real_now())
         self._proven = self._proven or any(slots.values())
         for model, ready in slots.items():
             await self._explain(model, ready)

@@ -67,7 +67,7 @@ class Policies(policies_pb2_grpc.PoliciesServicer):
                 in_force = await store.versions_in_force(session, self._clock.now())
                 domain.check_acceptable(policy.version, in_force.get(policy.kind, 0))
                 receipt = await store.accept(session, self._receipt(policy, request, caller.current()))
-                await jobs.tell_acceptance(session, receipt)
+                await jobs.tell_acceptance(session, receipt, receipt.accept_time)
         await wait(self._database, jobs.key_of(receipt), self._wait_seconds)
         return _receipt_message(receipt)
 

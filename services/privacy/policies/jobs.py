@@ -1,5 +1,7 @@
 """The effects of policies in auth, as jobs: what was accepted, and which version is needed from when on."""
 
+import datetime
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.privacy.clients import Standings
@@ -19,14 +21,15 @@ def key_of(receipt: ReceiptRow) -> str:
     return f"{RECORD_ACCEPTANCE}/{receipt.id}"
 
 
-async def tell_acceptance(session: AsyncSession, receipt: ReceiptRow) -> None:
+async def tell_acceptance(session: AsyncSession, receipt: ReceiptRow, now: datetime.datetime) -> None:
     """Enqueue that auth is told of an acceptance; a second time does nothing."""
-    await jobs.enqueue(session, RECORD_ACCEPTANCE, key_of(receipt), {"receipt": receipt.id})
+    await jobs.enqueue(session, RECORD_ACCEPTANCE, key_of(receipt), {"receipt": receipt.id}, now)
 
 
-async def tell_publication(session: AsyncSession, policy: PolicyRow) -> None:
+async def tell_publication(session: AsyncSession, policy: PolicyRow, now: datetime.datetime) -> None:
     """Enqueue that auth is told of a published version, at once and with its effective time."""
-    await jobs.enqueue(session, SET_POLICY_IN_FORCE, f"{SET_POLICY_IN_FORCE}/{policy.id}", {"policy": policy.id})
+    key = f"{SET_POLICY_IN_FORCE}/{policy.id}"
+    await jobs.enqueue(session, SET_POLICY_IN_FORCE, key, {"policy": policy.id}, now)
 
 
 class Handlers:

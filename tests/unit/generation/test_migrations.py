@@ -10,9 +10,9 @@ INSERT INTO videos (id, organization, project, account, request_id, state, seque
   model, duration_seconds, resolution, aspect_ratio, seed, width, height, frame_rate, cost, create_time, start_deadline,
   profile_version) VALUES ('vid_1', 'org_1', 'prj_1', 'acc_1', '', 'QUEUED', 1, 0, '', 0,
   'animatic', 5, '720p', '16:9', 1, 1280, 720, 24, 5, now(), now(), '1');
-INSERT INTO jobs (id, kind, key, payload, tenant, state, priority, vft, run_at, due_time) VALUES
-  ('job_1', 'generate', 'generate:vid_1', '{}', 'org_1', 'QUEUED', 100, 7, now(), now()),
-  ('job_2', 'settle', 'settle:vid_1', '{}', 'org_1', 'QUEUED', 100, 0, now(), now());
+INSERT INTO jobs (id, kind, key, payload, tenant, state, priority, vft, run_at, due_time, create_time) VALUES
+  ('job_1', 'generate', 'generate:vid_1', '{}', 'org_1', 'QUEUED', 100, 7, now(), now(), now()),
+  ('job_2', 'settle', 'settle:vid_1', '{}', 'org_1', 'QUEUED', 100, 0, now(), now(), now());
 INSERT INTO job_pools VALUES ('generate', 100, 4);
 INSERT INTO job_shares VALUES ('generate', 100, 'org_1', 7)
 """

@@ -44,7 +44,7 @@ def keys() -> Keys:
 
 @pytest.fixture
 def verifier(keys: Keys, clock: FakeClock) -> Verifier:
-    return Verifier(keys, "toy", clock)
+    return Verifier(keys, "toy", clock, clock.steady)
 
 
 async def refused(verifier: Verifier, token: str) -> str:
@@ -165,6 +165,20 @@ async def test_a_key_that_auth_withdrew_is_believed_five_minutes_at_most(
     assert keys.asked == 3
     assert await refused(verifier, forged) == "TOKEN_INVALID"
     assert (await verifier.verify(mint(clock, new, "k2"))).account == "acc_1"
+
+
+async def test_ages_of_keys_are_measured_by_the_steady_clock(verifier: Verifier, keys: Keys, clock: FakeClock) -> None:
+    """Review B15: a host's clock that was set back an hour kept the keys from being read for an hour."""
+    await verifier.ready()
+    keys.keys = {"k2": Ed25519PrivateKey.generate()}
+    clock.advance(-3600)
+    clock.advance(300)
+    await verifier.ready()
+    assert keys.asked == 2
+    clock.jump(days=40)
+    await verifier.ready()
+    assert keys.asked == 2, "a business time that jumps makes no key old"
+    assert (await verifier.verify(mint(clock, keys.keys["k2"], "k2"))).account == "acc_1"
 
 
 async def test_memory_is_bounded(verifier: Verifier, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """What is made for one machine never faces a network: a test per switch."""
 
+import dataclasses
 import datetime
 from pathlib import Path
 
@@ -42,6 +43,12 @@ def elsewhere(home) -> Path:
 async def test_the_self_made_ca_stays_on_loopback(home, bind):
     with pytest.raises(RuntimeError, match="the self-made CA"):
         await server.serve(settings(home, bind))
+
+
+async def test_a_clock_that_tests_move_stays_on_loopback(elsewhere, tmp_path):
+    own = dataclasses.replace(settings(elsewhere, "0.0.0.0"), clock_file=tmp_path / "offset")
+    with pytest.raises(RuntimeError, match="with a clock that tests move this process listens on loopback only"):
+        await server.serve(own)
 
 
 async def test_whatever_a_process_names_stays_on_loopback(elsewhere):

@@ -18,13 +18,13 @@ LEASE = 30.0
 
 async def put(database: Database, key: str, kind: str = "film", **options: Any) -> bool:
     async with database.transaction() as session:
-        return await jobs.enqueue(session, kind, key, options.pop("payload", {}), **options)
+        return await jobs.enqueue(session, kind, key, options.pop("payload", {}), START, **options)
 
 
 async def take(database: Database, clock: FakeClock, *kinds: str, worker: str = "w") -> Job | None:
     wanted = list(kinds or ("film",))
     async with database.transaction() as session:
-        await jobs.promote(session, wanted, clock.now())
+        await jobs.promote(session, wanted, clock)
     async with database.transaction() as session:
         return await jobs.claim(session, wanted, worker, clock, LEASE)
 
@@ -72,7 +72,7 @@ async def test_a_key_is_enqueued_once_even_after_its_end(database: Database, clo
 async def test_a_rolled_back_cause_leaves_no_job(database: Database, clock: FakeClock) -> None:
     with pytest.raises(ZeroDivisionError):  # noqa: PT012  what rolls back is the block
         async with database.transaction() as session:
-            await jobs.enqueue(session, "film", "k", {})
+            await jobs.enqueue(session, "film", "k", {}, START)
             raise ZeroDivisionError
     assert await take(database, clock) is None
 
@@ -193,9 +193,40 @@ async def test_a_beat_keeps_the_lease(database: Database, clock: FakeClock) -> N
     for _ in range(5):
         clock.advance(LEASE - 1)
         async with database.transaction() as session:
-            assert await jobs.beat(session, [job], clock.now(), LEASE) == {job.id}
+            assert await jobs.beat(session, [job], clock, LEASE) == {job.id}
     assert await take(database, clock) is None
     await end(database, job)
+
+
+async def test_a_business_time_that_jumps_makes_waiting_jobs_due_and_ends_no_lease(
+    database: Database, clock: FakeClock
+) -> None:
+    await put(database, "running")
+    await put(database, "deadline", run_at=START + datetime.timedelta(days=39))
+    await put(database, "later", run_at=START + datetime.timedelta(days=41))
+    running = await took(database, clock)
+    clock.jump(days=40)
+    deadline = await took(database, clock)
+    assert deadline.key == "deadline"
+    assert await take(database, clock) is None
+    async with database.transaction() as session:
+        assert await jobs.beat(session, [running, deadline], clock, LEASE) == {running.id, deadline.id}
+    await end(database, running)
+    assert (await row(database, "running")).end_time == START + datetime.timedelta(days=40)
+    clock.advance(LEASE)
+    again = await took(database, clock)
+    assert (again.id, again.attempt) == (deadline.id, 2), "a lease ends by the host's clock, moved or not"
+    async with database.transaction() as session:
+        await jobs.put_off(session, again, 60, excused=True)
+    clock.advance(59)
+    assert await take(database, clock) is None
+    clock.advance(1)
+    assert (await took(database, clock)).id == deadline.id
+
+
+async def test_a_job_is_as_old_as_the_time_that_its_cause_gave(database: Database, clock: FakeClock) -> None:
+    await put(database, "k")
+    assert (await row(database, "k")).create_time == START
 
 
 @pytest.mark.parametrize("taken_over", [False, True])
@@ -218,7 +249,7 @@ async def test_a_worker_that_slept_past_its_lease_writes_nothing(
             async with database.transaction() as session:
                 await write(session)
     async with database.transaction() as session:
-        assert await jobs.beat(session, [sleeper], clock.now(), LEASE) == set()
+        assert await jobs.beat(session, [sleeper], clock, LEASE) == set()
     assert (await row(database, "k")).state == "RUNNING"
     assert not sleeper.ended
 
@@ -229,7 +260,7 @@ async def test_a_refused_finish_rolls_the_effect_back(database: Database, clock:
     clock.advance(LEASE)
     with pytest.raises(jobs.LeaseLost):  # noqa: PT012  what rolls back is the block
         async with database.transaction() as session:
-            await jobs.enqueue(session, "effect", "e", {})
+            await jobs.enqueue(session, "effect", "e", {}, START)
             await jobs.finish(session, job)
     assert await take(database, clock, "effect") is None
 
@@ -269,10 +300,10 @@ async def test_cancel(database: Database, clock: FakeClock) -> None:
     await put(database, "queued")
     await put(database, "waiting", run_at=clock.now() + datetime.timedelta(seconds=9))
     async with database.transaction() as session:
-        assert await jobs.cancel(session, "queued")
-        assert await jobs.cancel(session, "waiting")
-        assert not await jobs.cancel(session, "queued")
-        assert not await jobs.cancel(session, "unknown")
+        assert await jobs.cancel(session, "queued", START)
+        assert await jobs.cancel(session, "waiting", START)
+        assert not await jobs.cancel(session, "queued", START)
+        assert not await jobs.cancel(session, "unknown", START)
     clock.advance(10)
     assert await take(database, clock) is None
 
@@ -283,10 +314,10 @@ async def test_a_running_job_is_told_of_a_cancel_at_its_beat_and_at_its_next_cla
     await put(database, "k")
     job = await took(database, clock)
     async with database.transaction() as session:
-        assert not await jobs.cancel(session, "k")
+        assert not await jobs.cancel(session, "k", START)
     assert not job.cancelled.is_set()
     async with database.transaction() as session:
-        await jobs.beat(session, [job], clock.now(), LEASE)
+        await jobs.beat(session, [job], clock, LEASE)
     assert job.cancelled.is_set()
     clock.advance(LEASE)
     assert (await took(database, clock)).cancelled.is_set()
@@ -305,10 +336,10 @@ async def test_wait_ends_with_the_job_or_the_time(database: Database, clock: Fak
 async def test_the_census_counts_what_waits_runs_and_was_given_up(database: Database, clock: FakeClock) -> None:
     async def count() -> jobs.Census:
         async with database.transaction() as session:
-            return (await jobs.census(session, ["film", "other"]))["film"]
+            return (await jobs.census(session, ["film", "other"], clock.now()))["film"]
 
     assert await count() == jobs.Census()
-    await put(database, "later", run_at=datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1))
+    await put(database, "later", run_at=START + datetime.timedelta(hours=1))
     assert await count() == jobs.Census()
     await put(database, "k")
     async with database.transaction() as session:
@@ -342,8 +373,8 @@ async def test_a_claim_reads_the_index_and_not_the_table(database: Database) -> 
     async with database.transaction() as session:
         await session.execute(
             sa.text(
-                "INSERT INTO jobs (id, kind, key, payload, tenant, state, priority, vft, run_at, due_time) "
-                "SELECT 'job_' || n, 'film', 'k' || n, '{}', '', 'QUEUED', 100, n, 'epoch', 'epoch' "
+                "INSERT INTO jobs (id, kind, key, payload, tenant, state, priority, vft, create_time, run_at, due_time)"
+                " SELECT 'job_' || n, 'film', 'k' || n, '{}', '', 'QUEUED', 100, n, 'epoch', 'epoch', 'epoch' "
                 "FROM generate_series(1, 20000) AS n"
             )
         )

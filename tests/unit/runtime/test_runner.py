@@ -40,7 +40,7 @@ async def test_a_handler_that_returns_has_done_its_job(database: Database, clock
 async def test_a_handler_may_finish_in_its_own_transaction(database: Database, clock: FakeClock) -> None:
     async def work(job: Job) -> None:
         async with database.transaction() as session:
-            await jobs.enqueue(session, "next", "n", {})
+            await jobs.enqueue(session, "next", "n", {}, clock.now())
             await jobs.finish(session, job)
 
     await put(database, "k")
@@ -105,7 +105,7 @@ async def test_after_its_attempts_a_job_is_dead_and_its_owner_is_told_in_that_tr
 
     async def bury(session: Any, job: Job) -> None:
         told.append(job.key)
-        await jobs.enqueue(session, "film_failed", f"failed:{job.key}", {})
+        await jobs.enqueue(session, "film_failed", f"failed:{job.key}", {}, job.clock.now())
 
     async def work(_: Job) -> None:
         raise RuntimeError
@@ -131,7 +131,7 @@ async def test_a_job_that_kills_its_workers_dies_too(database: Database, clock: 
     await put(database, "k", max_attempts=2)
     for _ in range(2):
         async with database.transaction() as session:
-            await jobs.promote(session, ["film"], clock.now())
+            await jobs.promote(session, ["film"], clock)
             assert await jobs.claim(session, ["film"], "killed", clock, 30)
         clock.advance(30)
     await runner(database, clock, work).run_due()
@@ -255,7 +255,7 @@ async def test_a_beat_that_finds_the_lease_gone_stops_the_handler(database: Data
     assert seen == []
     clock.advance(30)
     async with database.transaction() as session:
-        await jobs.promote(session, ["film"], clock.now())
+        await jobs.promote(session, ["film"], clock)
         taken = await jobs.claim(session, ["film"], "other", clock, 30)
     assert taken is not None
     await worker.beat()
@@ -372,8 +372,7 @@ async def test_a_job_that_waits_too_long_is_told(
     with caplog.at_level("WARNING", "filmgate"):
         await worker.count()
         assert "jobs_old" not in caplog.text
-        async with database.transaction() as session:
-            await session.execute(sa.text("UPDATE jobs SET create_time = now() - interval '5 minutes'"))
+        clock.advance(300)
         await worker.count()
     assert "jobs_old" in caplog.text
 

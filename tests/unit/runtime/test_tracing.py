@@ -221,7 +221,7 @@ async def test_the_run_of_a_job_is_a_span_below_its_cause(spans: Spans, database
     opened = tracing.begin(call, COMES)
     entered = caller.enter(call)
     async with database.transaction() as session:
-        await jobs.enqueue(session, "film", "k", {})
+        await jobs.enqueue(session, "film", "k", {}, clock.now())
     caller.leave(entered)
     tracing.end(opened)
     worker = Runner(database, {"film": work}, clock=clock)
@@ -243,7 +243,7 @@ async def test_a_job_without_a_cause_has_a_trace_of_its_own(database: Database, 
         seen.append(caller.traceparent())
 
     async with database.transaction() as session:
-        await jobs.enqueue(session, "film", "k", {})
+        await jobs.enqueue(session, "film", "k", {}, clock.now())
     await Runner(database, {"film": work}, clock=clock).run_due()
     assert len(seen[0]) == 55
     assert seen[0].endswith("-00")

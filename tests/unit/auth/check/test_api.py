@@ -120,6 +120,18 @@ async def test_a_token_is_used_for_ten_seconds_and_then_good_for_nineteen_more(a
     assert await passes(auth, person.access) != first
 
 
+@pytest.mark.parametrize("seconds", [20, 40 * 86400])
+async def test_a_business_time_that_jumps_ends_a_young_token(auth, seconds):
+    """Both clocks must call it young: it would be expired where it is used."""
+    made = await auth.key(await auth.register())
+    first = await passes(auth, made.secret)
+    assert await passes(auth, made.secret) == first
+    auth.clock.jump(seconds=seconds)
+    second = await passes(auth, made.secret)
+    assert second != first
+    assert (await Verifier(auth.keyring.public_keys, "generation", auth.clock).verify(second)).key == made.id
+
+
 async def test_less_scope_is_a_new_token_at_once(auth):
     person = await auth.register()
     made = await auth.key(person)

@@ -55,6 +55,14 @@ async def test_capacity_falls_from_ready_to_zero_to_down_and_rises_again(house):
     assert seen == ["READY", "ZERO", "DOWN", "WARMING", "READY"]
 
 
+async def test_a_business_time_that_jumps_makes_no_worker_stale(house):
+    """Reports are signs of life, by the host's clock: an order right after the jump finds its model."""
+    await house.load_model()
+    house.clock.jump(days=40)
+    assert Capacity.Name((await listed(house)).models[0].capacity) == "READY"
+    assert (await house.create()).id
+
+
 async def test_a_drained_worker_is_forgotten_at_once(house):
     async with house.database.transaction() as session:
         await store.retire(session, "worker-1")

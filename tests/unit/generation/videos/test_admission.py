@@ -145,7 +145,7 @@ async def test_the_sweep_ends_what_has_run_too_long_and_no_worker_has(house, sec
     house.clock.advance(seconds)
     if leased:
         async with house.database.transaction() as session:
-            await jobs.promote(session, [job.kind], house.clock.now())
+            await jobs.promote(session, [job.kind], house.clock)
             await jobs.claim(session, [job.kind], "late", house.clock, 30)
     await house.video_jobs.sweep_holds()
     await house.runner.run_due()
@@ -155,6 +155,30 @@ async def test_the_sweep_ends_what_has_run_too_long_and_no_worker_has(house, sec
         assert (row.outcome, row.error_reason, row.settlement) == (
             "INFRASTRUCTURE_ERROR", "GENERATION_FAILED", "RELEASED",
         )  # fmt: skip
+
+
+async def test_a_jump_ends_what_waits_past_its_deadline_and_lets_a_leased_video_be_made(house):
+    """40 days pass in a moment: the queued video was never started, so it costs nothing; the one that a worker has
+    under a lease is made, and charged, since neither its start deadline nor its longest run is asked of it any more."""
+    made, queued = await house.create(), await house.create()
+    async with house.database.transaction() as session:
+        job = await jobs.claim(session, [store.generating("animatic")], "worker", house.clock, 30)
+    assert job.payload["video"] == made.id
+    await house.start(made.id, job.attempt)
+    house.clock.jump(days=40)
+    await house.video_jobs.sweep_holds()
+    await house.runner.run_due()
+    ended, running = await house.get(queued.id), await house.get(made.id)
+    rows = {row.id: row.error_reason for row in await house.rows(VideoRow)}
+    assert (rows[queued.id], ended.settlement) == ("START_DEADLINE_PASSED", videos_pb2.Video.RELEASED)
+    assert (ended.price.units, ended.price.nanos) == (0, 0)
+    assert running.state == videos_pb2.Video.RUNNING
+    assert await house.publish(made.id, job.attempt)
+    await house.runner.run_due()
+    settled = await house.get(made.id)
+    assert (settled.state, settled.settlement) == (videos_pb2.Video.SUCCEEDED, videos_pb2.Video.CAPTURED)
+    assert settled.price.nanos == PRICE * 1000
+    assert (await house.counts())[2] == 0
 
 
 async def test_the_sweep_has_an_ended_video_settled_although_its_job_was_lost(house):

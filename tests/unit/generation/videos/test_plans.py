@@ -18,8 +18,9 @@ SELECT 'vid_' || n, 'org_1', 'prj_1', 'acc_1', '', :state, 1, 0, '', 0, 'animati
   CASE WHEN CAST(:ended AS timestamptz) IS NULL THEN NULL ELSE 'RELEASED' END
 FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n"""
 JOBS = """
-INSERT INTO jobs (id, kind, key, payload, tenant, state, priority, vft, run_at, due_time, end_time)
-SELECT 'job_' || n, 'generate.animatic', 'generate:vid_' || n, '{}', '', :state, 100, n, 'epoch', 'epoch', :ended
+INSERT INTO jobs (id, kind, key, payload, tenant, state, priority, vft, run_at, due_time, create_time, end_time)
+SELECT 'job_' || n, 'generate.animatic', 'generate:vid_' || n, '{}', '', :state, 100, n, 'epoch', 'epoch', 'epoch',
+  :ended
 FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n"""
 SCANS = "SELECT relname, pg_stat_get_xact_numscans(oid) FROM pg_class WHERE relname = ANY(:names)"
 
@@ -49,7 +50,7 @@ async def scans(session):
 async def test_no_step_of_a_life_reads_all_that_is_open(database, clock):
     video = f"vid_{PAST + 1}"
     async with database.transaction() as session:
-        await store.queue(session, video, quote_micros=1, currency="CNY", price_version=1, max_attempts=3)
+        await store.queue(session, video, clock.now(), quote_micros=1, currency="CNY", price_version=1, max_attempts=3)
         assert set(await store.places(session, [video])) == {video}
         assert (await scans(session)) == dict.fromkeys(OPEN_INDEXES, 0)
         job = await jobs.claim(session, ["generate.animatic"], "w", clock, 30)
@@ -58,7 +59,7 @@ async def test_no_step_of_a_life_reads_all_that_is_open(database, clock):
         assert await store.start(session, video, clock.now(), 1)
         assert await store.progress(session, video, 5, "GENERATING", 1)
         assert await store.is_running(session, video, 1)
-        assert await jobs.beat(session, [job], clock.now(), 30) == {job.id}
+        assert await jobs.beat(session, [job], clock, 30) == {job.id}
         await jobs.own(session, job)
         assert await store.end(session, video, "FAILED", "INFRASTRUCTURE_ERROR", now=clock.now(), attempt=1)
         await jobs.finish(session, job)

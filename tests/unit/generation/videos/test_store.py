@@ -166,7 +166,7 @@ async def test_a_worker_whose_clock_is_behind_does_not_lose_a_start_deadline(hou
     video = await house.create(start_deadline=house.clock.now() + datetime.timedelta(minutes=5))
     house.clock.advance(301)
     async with house.database.transaction() as session:
-        await jobs.promote(session, [store.START_DEADLINE], house.clock.now())
+        await jobs.promote(session, [store.START_DEADLINE], house.clock)
     behind = FakeClock(house.clock.now() - datetime.timedelta(seconds=2))
     slow = VideoJobs(house.database, house.cashier.billing, behind, house.rules.retention)
     assert await Runner(house.database, slow.handlers(), clock=behind).run_due() == 1

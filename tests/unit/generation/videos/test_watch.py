@@ -117,6 +117,8 @@ async def test_silence_is_broken_by_a_heartbeat_every_ten_seconds(house, watch):
     watched = watch(video.id)
     first = await watched.next()
     for _ in range(2):
+        house.clock.advance(-3600)  # a host's clock that is set back silences nobody (review B15)
+        house.clock.jump(days=40)
         house.clock.advance(10)
         event = await watched.next()
         assert (event.heartbeat, event.sequence, event.HasField("video")) == (True, first.sequence, False)
@@ -126,6 +128,7 @@ async def test_after_a_minute_the_watcher_is_asked_to_come_back(house, watch):
     video = await house.create()
     watched = watch(video.id)
     first = await watched.next()
+    house.clock.advance(-3600)
     house.clock.advance(60)
     events = [await watched.next(), await watched.next()]
     assert [event.reconnect for event in events] == [False, True]

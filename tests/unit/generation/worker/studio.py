@@ -45,7 +45,16 @@ class Studio:
 
     def maker(self, kind: type[Maker] = Maker, run_seconds: float = 60.0) -> Maker:
         """Answer the handler of the job."""
-        return kind(self.database, self.server, self.objects, self.rules, self.clock, PROVIDER, run_seconds)
+        return kind(
+            self.database,
+            self.server,
+            self.objects,
+            self.rules,
+            self.clock,
+            PROVIDER,
+            run_seconds,
+            steady=self.clock.steady,
+        )
 
     def runner(
         self, kind: type[Maker] = Maker, name: str = "worker", model: str = "animatic", **options: Any
@@ -71,7 +80,7 @@ class Studio:
         async with self.database.transaction() as session:
             await videos.admit(session, VideoRow(**values), now + datetime.timedelta(seconds=60))
             money = {"quote_micros": 100_000, "currency": "CNY", "price_version": 1}
-            await videos.queue(session, values["id"], **money, max_attempts=max_attempts)
+            await videos.queue(session, values["id"], now, **money, max_attempts=max_attempts)
         return values["id"]
 
     async def picture(self) -> str:

@@ -191,7 +191,7 @@ async def test_a_video_that_kills_its_workers_ends_after_its_attempts(studio):
     video_id = await studio.order(max_attempts=2)
     for _ in range(2):
         async with studio.database.transaction() as session:
-            await jobs.promote(session, [GENERATE], studio.clock.now())
+            await jobs.promote(session, [GENERATE], studio.clock)
             assert await jobs.claim(session, [GENERATE], "killed", studio.clock, 30)
         studio.clock.advance(31)
     await studio.runner().run_due()

@@ -45,7 +45,7 @@ async def take_over(studio: Studio, video_id: str, *, started: bool) -> None:
     """Another worker gets the job after the lease has ended, and perhaps starts the video."""
     studio.clock.advance(31)
     async with studio.database.transaction() as session:
-        await jobs.promote(session, [GENERATE], studio.clock.now())
+        await jobs.promote(session, [GENERATE], studio.clock)
         taken = await jobs.claim(session, [GENERATE], "other", studio.clock, 30)
     assert taken is not None
     if started:
@@ -125,7 +125,7 @@ async def test_a_video_past_its_start_deadline_is_not_started(studio):
 
 async def test_a_job_without_a_video_is_done(studio):
     async with studio.database.transaction() as session:
-        await jobs.enqueue(session, GENERATE, "generate:vid_gone", {"video": "vid_gone"})
+        await jobs.enqueue(session, GENERATE, "generate:vid_gone", {"video": "vid_gone"}, studio.clock.now())
     assert await studio.runner().run_due() == 1
 
 

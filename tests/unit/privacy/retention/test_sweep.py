@@ -15,8 +15,8 @@ async def answer(_job: jobs.Job) -> None:
 
 async def test_ended_jobs_go_after_seven_days_and_open_ones_stay(database, clock):
     async with database.transaction() as session:
-        await jobs.enqueue(session, "done", "done/1", {})
-        await jobs.enqueue(session, "open", "open/1", {})
+        await jobs.enqueue(session, "done", "done/1", {}, clock.now())
+        await jobs.enqueue(session, "open", "open/1", {}, clock.now())
     assert await Runner(database, {"done": answer}, clock=clock).run_due() == 1
     sweep = Sweep(database, clock)
     clock.advance(7 * DAY - 1)
