@@ -30,6 +30,7 @@ from services.generation.videos.tables import VideoRow
 from services.generation.videos.watch import Feed
 from services.runtime import ids
 from services.runtime import profile as profiles
+from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.errors import Failure
 from services.runtime.jobs import JobRow
@@ -162,9 +163,17 @@ class _RolledBack(Exception):
 
 @contextlib.asynccontextmanager
 async def house(
-    postgres: Server, clock: FakeClock, folder: Path, profile: Profile | None = None, **money: int
+    postgres: Server,
+    clock: FakeClock,
+    folder: Path,
+    profile: Profile | None = None,
+    tokens: Clock | None = None,
+    **money: int,
 ) -> AsyncIterator[House]:
-    """Serve generation under a profile, with a loaded model and a customer with credit; `money` as in `cashier`."""
+    """Serve generation under a profile, with a loaded model and a customer with credit; `money` as in `cashier`.
+
+    `tokens` is the clock that caller tokens are verified by, the system's unless it is given.
+    """
     kept = used(profile or profiles.load("default"))
     async with postgres.database("generation") as database, cashier(postgres, clock, profile=kept, **money) as till:
         settings = rpc.settings("generation", GenerationSettings)
@@ -173,7 +182,7 @@ async def house(
         orders = Admission(database, till.billing, lists, writer, clock, settings, kept.version)
         feed = Feed(database, till.billing, writer, clock, steady=clock.steady)
         async with contextlib.AsyncExitStack() as server:
-            served = await server.enter_async_context(rpc.serve("generation", rooms(orders, feed, kept)))
+            served = await server.enter_async_context(rpc.serve("generation", rooms(orders, feed, kept), clock=tokens))
             objects = open_store(str(folder / "objects"))
             opened = House(database, clock, till, orders, feed, served, objects, folder, kept, server.aclose)
             await opened.load_model()

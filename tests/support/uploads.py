@@ -22,6 +22,7 @@ from services.generation.media.reference import Reference
 from services.generation.media.server import Server
 from services.generation.media.uploads import Uploads
 from services.runtime import caller, channels
+from services.runtime.clock import Clock
 from tests.support import rpc, tls
 from tests.support.generation import House
 
@@ -106,14 +107,14 @@ def _certified(peer: str, authority: str) -> ssl.SSLContext:
 
 
 @contextlib.asynccontextmanager
-async def gate(house: House, **changes: Any) -> AsyncIterator[Gate]:
-    """Serve media in front of a house; `changes` are settings."""
+async def gate(house: House, tokens: Clock | None = None, **changes: Any) -> AsyncIterator[Gate]:
+    """Serve media in front of a house; `tokens` is the clock of caller tokens, `changes` are settings."""
     place = str(house.folder / "objects")
     settings = rpc.settings(
         "media", MediaSettings, generation_address=house.served.address, objects=place, media_port=0, **changes
     )
     channel = channels.connect("generation", settings)
-    verifier = caller.Verifier(rpc.fetch_keys, "generation")
+    verifier = caller.Verifier(rpc.fetch_keys, "generation", tokens)
     records = Records(channel)
     uploads, downloads = Uploads(records, house.objects, settings), Downloads(records, house.objects, settings)
     reference = Reference(settings.public_url)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import grpc
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from services.runtime import caller, errors
 from services.runtime.caller import CALLER, PUBLIC, SERVICE, STAFF, Caller, Policy, Verifier
-from tests.support import rpc
+from tests.support import rpc, toy
 from tests.support.clock import FakeClock
 
 WHO = {"audience": "toy", "account": "acc_1", "organization": "org_1", "project": "prj_1"}
@@ -186,6 +187,21 @@ async def test_memory_is_bounded(verifier: Verifier, clock: FakeClock, monkeypat
     for number in range(10):
         await verifier.verify(mint(clock, request_id=str(number)))
     assert len(verifier._verified) == 3
+
+
+async def test_a_stream_goes_on_when_the_token_that_began_it_ends(clock: FakeClock) -> None:
+    async with rpc.serve("toy", [toy.room()], clock=clock) as served:
+        stub, hello = served.stub(toy.pb2_grpc.ToysStub), toy.pb2.MakeRequest(text="hello")
+        mine = rpc.as_caller("toy", clock=clock, lifetime_seconds=30)
+        talk = stub.Talk(metadata=mine, timeout=60)
+        for _ in range(3):
+            await talk.write(hello)
+            assert (await talk.read()).text == "hello"
+            clock.advance(300)
+        await talk.done_writing()
+        assert await talk.read() is grpc.aio.EOF
+        async with rpc.refused(reason="TOKEN_EXPIRED"):
+            await stub.Make(hello, metadata=mine)
 
 
 def customer(**fields: Any) -> Caller:

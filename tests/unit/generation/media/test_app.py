@@ -1,13 +1,15 @@
 """Who may knock at media's door."""
 
+import asyncio
 import ssl
 
 import httpx
 import pytest
 
 from deploy.envoy import routes
+from services.generation.files.tables import FileRow
 from services.runtime import caller, ids
-from tests.support import rpc
+from tests.support import generation, rpc, uploads
 from tests.support.uploads import picture
 
 
@@ -105,3 +107,22 @@ async def test_the_edge_tells_check_the_scope_that_media_asks_for(gate):
             for scopes, refused in (((route.scope,), False), (others, True)):
                 answer = await edge.request(route.verb, path, headers=gate.customer(scopes=scopes))
                 assert (answer.status_code == 403) is refused, (route.name, scopes)
+
+
+async def test_an_upload_goes_on_when_the_token_that_began_it_ends(postgres, clock, tmp_path, profile):
+    async with (
+        generation.house(postgres, clock, tmp_path, profile, tokens=clock) as house,
+        uploads.gate(house, tokens=clock) as gate,
+        gate.client() as edge,
+    ):
+        mine, body = gate.customer(clock=clock, lifetime_seconds=30), picture()
+        slow = await gate.begin({**mine, "content-length": str(len(body))}, body[:-1])
+        async with asyncio.timeout(60):
+            while not await house.rows(FileRow):
+                await asyncio.sleep(0)
+        clock.advance(31)
+        slow.writer.write(body[-1:])
+        status, file = await slow.answer()
+        assert (status, file["state"]) == (200, "READY")
+        late = await edge.get(f"/v1/files/{file['id']}/content", headers=mine)
+        assert (late.status_code, reason(late)) == (401, "TOKEN_EXPIRED")
