@@ -99,8 +99,9 @@ def of(mutants: Sequence[Mutant]) -> dict[str, list[Mutant]]:
 
 
 def tests_of(ids: Sequence[str], marks: Sequence[Mark]) -> list[str]:
-    """Return the tests, as `file::function`, that bear one of the ids."""
-    return sorted({mark.test for mark in marks if set(mark.ids) & set(ids)})
+    """Return the tests, as `file::function`, that bear one of the ids; those that start a suite come last."""
+    found = {mark.test for mark in marks if set(mark.ids) & set(ids)}
+    return sorted(found, key=lambda test: (test.startswith("tests/e2e/"), test))
 
 
 def chosen(mutants: Sequence[Mutant], names: Sequence[str]) -> list[Mutant]:
