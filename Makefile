@@ -25,7 +25,7 @@ PROTOS      := $(shell find protos -name '*.proto' 2>/dev/null)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-wan protos lock packages packages-tests packages-bench packages-telemetry bench bench-peers docs demo up down status logs clean destroy k8s \
-        test test-long test-all tiers test-unit test-integration test-e2e test-faults chaos protocol test-wan lint fmt bare promises promises-mutants
+        test test-long test-all test-steady tiers test-unit test-integration test-e2e test-faults chaos protocol test-wan lint fmt bare promises promises-mutants
 
 ##@ Start here
 help: ## List every target
@@ -86,6 +86,9 @@ test-long: packages-tests setup protos setup-wan $(TOOLS_VENV)/.ok ## Run what t
 
 test-all: packages-tests setup protos lint setup-wan $(TOOLS_VENV)/.ok ## Run every test once, without turns
 	@$(PY) -m tests.support.play all
+
+test-steady: packages-tests setup protos $(TOOLS_VENV)/.ok ## Repeat what waits, under load [TIMES=10 SHARD=1/4 PATHS=tests/e2e]
+	@$(PY) -m tests.support.steady --times $(or $(TIMES),10) $(if $(SHARD),--shard $(SHARD)) $(PATHS)
 
 tiers: $(VENV)/.ok ## Note the last runs' seconds in tests/tiers.yaml; only with nothing beside
 	@$(PY) -m tests.support.play note
