@@ -22,6 +22,7 @@ from tests.support.addresses import an_address
 from tests.support.edge import DESCRIPTORS
 from tests.support.floods import BURST, BUSY, flood
 from tests.support.operators import door, recorded
+from tests.support.pace import in_proportion
 from tests.support.waiting import until, until_refused, until_served
 
 PACKAGES = {
@@ -254,7 +255,7 @@ async def test_a_freeze_stops_all_keys_of_the_account_at_once_and_no_other_accou
     await freezer.freeze(customer.made["account"]["id"], "ALL")
     for secret in (customer.key["secret"], second, customer.session):
         customer.credential = secret
-        refused = await until_refused(partial(customer.call, "GET", "/v1/videos"), EFFECT_SECONDS)
+        refused = await until_refused(partial(customer.call, "GET", "/v1/videos"), in_proportion(EFFECT_SECONDS))
         assert refused.reason == "ACCOUNT_FROZEN"
         with pytest.raises(Refused, match="ACCOUNT_FROZEN"):
             await customer.call("POST", "/v1/videos", ORDER)
@@ -266,7 +267,7 @@ async def test_a_freeze_stops_all_keys_of_the_account_at_once_and_no_other_accou
 async def test_what_the_operator_did_and_what_was_agreed_stay_on_record(suite, customer, books, freezer):
     account = customer.made["account"]["id"]
     await freezer.freeze(account, "ALL")
-    await until_refused(partial(customer.call, "GET", "/v1/videos"), EFFECT_SECONDS)
+    await until_refused(partial(customer.call, "GET", "/v1/videos"), in_proportion(EFFECT_SECONDS))
     receipts = await books.rows("privacy", "SELECT kind FROM receipts WHERE account = $1", account)
     assert sorted(row["kind"] for row in receipts) == ["privacy", "terms"]
     await freezer.lift(account, "ALL")

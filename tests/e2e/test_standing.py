@@ -10,6 +10,7 @@ from deploy.local.client import Refused
 from filmgate.auth.v1 import accounts_pb2 as accounts
 from filmgate.privacy.v1 import audit_pb2, policies_pb2
 from tests.support.operators import door
+from tests.support.pace import in_proportion
 from tests.support.waiting import until_refused, until_served
 
 ORDER = {"model": "animatic", "prompt": "a quiet sea", "resolution": "480p", "duration_seconds": 2}
@@ -44,7 +45,7 @@ async def test_a_freeze_stops_its_scope_within_a_second_and_stores_nothing(custo
     for credential, stopped, served in ((key, by_key, still_by_key), (customer.session, by_session, still_by_session)):
         customer.credential = credential
         for name in stopped:
-            refused = await until_refused(calls[name], EFFECT_SECONDS, "ACCOUNT_FROZEN")
+            refused = await until_refused(calls[name], in_proportion(EFFECT_SECONDS), "ACCOUNT_FROZEN")
             assert (refused.status, refused.body["code"]) == (403, 7), name
             assert scope in refused.body["message"]
             assert "operator" in refused.body["message"]
@@ -54,8 +55,8 @@ async def test_a_freeze_stops_its_scope_within_a_second_and_stores_nothing(custo
 
     await freezer.lift(account, scope)
     customer.credential = key
-    await until_served(calls["read"], EFFECT_SECONDS, "ACCOUNT_FROZEN")
-    video = await until_served(calls["order"], EFFECT_SECONDS, "ACCOUNT_FROZEN")
+    await until_served(calls["read"], in_proportion(EFFECT_SECONDS), "ACCOUNT_FROZEN")
+    video = await until_served(calls["order"], in_proportion(EFFECT_SECONDS), "ACCOUNT_FROZEN")
     assert video["state"] == "QUEUED"
 
 
@@ -73,7 +74,7 @@ def _calls(customer):
 
 async def test_a_frozen_account_cannot_log_in(customer, freezer):
     await freezer.freeze(customer.made["account"]["id"], "ALL")
-    await until_refused(partial(customer.call, "GET", "/v1/videos"), EFFECT_SECONDS)
+    await until_refused(partial(customer.call, "GET", "/v1/videos"), in_proportion(EFFECT_SECONDS))
     with pytest.raises(Refused) as refused:
         await customer.log_in(customer.phone)
     assert (refused.value.status, refused.value.reason) == (403, "ACCOUNT_FROZEN")

@@ -17,11 +17,12 @@ from pathlib import Path
 import yaml
 
 from tests.support import tiers
+from tests.support.pace import probe
 from tests.support.tiers import Part, Plan, Tier
 
 PLAYED = tiers.ROOT / ".filmgate" / "tiers.json"
 """What the last run of each tier took."""
-WORK, PAUSE_SECONDS = range(250_000), 1.0
+PAUSE_SECONDS = 1.0
 NO_TESTS = 5
 """pytest's exit status when everything was left out."""
 TURN = {"test": "mine", "long": "all", "all": "all"}
@@ -96,13 +97,6 @@ def play(part: Part, turn: str) -> Played:
     notes.unlink(missing_ok=True)
     seconds = time.monotonic() - began
     return Played(part, playing.returncode, seconds, statistics.fmean(probes), **found)
-
-
-def probe() -> float:
-    """Return the milliseconds that the fixed piece of work takes now: longer than a slice of the scheduler."""
-    began = time.perf_counter()
-    sum(number * number for number in WORK)
-    return (time.perf_counter() - began) * 1000
 
 
 def table(plan: Plan, played: list[Played]) -> tuple[list[str], bool]:

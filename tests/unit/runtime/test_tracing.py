@@ -22,6 +22,7 @@ from tests.support import rpc, toy, toy_database
 from tests.support.clock import START, FakeClock
 from tests.support.database import Server
 from tests.support.toy_database import Thing
+from tests.support.waiting import until
 
 TRACE, PARENT = "a" * 32, "b" * 16
 COMES = f"00-{TRACE}-{PARENT}-01"
@@ -119,7 +120,7 @@ async def test_a_stream_that_is_cancelled_ends_its_span(spans: Spans, caplog: py
         running.cancel()
         await asyncio.wait_for(ended.wait(), 60)
         await asyncio.gather(reading, return_exceptions=True)
-    (span,) = spans()
+    (span,) = await until(spans)  # the span ends after the method
     assert (attributes(span)["code"], span.status.status_code) == ("CANCELLED", StatusCode.UNSET)
     assert "detach" not in caplog.text
 
