@@ -22,6 +22,8 @@ from schemathesis.config import (
 
 from tests.support.fuzz import DOCUMENT, Crowd
 
+pytestmark = pytest.mark.group("fuzz")
+
 SEED = 20261122
 EXAMPLES = 40
 GENERATION = GenerationConfig(allow_x00=False, with_security_parameters=False)

@@ -12,6 +12,8 @@ from PIL import Image
 from deploy.local import picture
 from deploy.local.client import Client, Refused
 
+pytestmark = pytest.mark.group("refusals")
+
 GOOD = {"model": "animatic", "prompt": "a quiet sea", "resolution": "480p", "duration_seconds": 2}
 
 ORDERS = [

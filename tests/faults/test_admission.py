@@ -2,8 +2,12 @@
 
 from functools import partial
 
+import pytest
+
 from tests.faults.conftest import ORDER, balanced, ordering, until
 from tests.support.waiting import until_served
+
+pytestmark = pytest.mark.group("fault cells")
 
 ADMITTING = "SELECT id FROM videos WHERE organization = $1 AND state = 'ADMITTING'"
 ROW = "SELECT 1 FROM videos WHERE id = $1 FOR UPDATE"

@@ -3,8 +3,12 @@
 import asyncio
 import contextlib
 
+import pytest
+
 from deploy.local.client import Refused
 from tests.faults.conftest import LONG, ORDER, balanced, until
+
+pytestmark = pytest.mark.group("fault cells")
 
 ROW = "SELECT 1 FROM videos WHERE id = $1 FOR UPDATE"
 WALLET = "SELECT 1 FROM wallets WHERE organization = $1 FOR UPDATE"

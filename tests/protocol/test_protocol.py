@@ -13,7 +13,7 @@ from tests.protocol.scopes import SMALL
 from tests.protocol.state import CHARGED, OUTCOMES
 from tests.support.source import ROOT
 
-pytestmark = pytest.mark.timeout(900)  # a laden machine
+pytestmark = [pytest.mark.timeout(900), pytest.mark.group("protocol")]  # 900: a laden machine
 
 
 def explore(rules: Rules, scope: Scope) -> explorer.Explored:

@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.edge import CHECK, passed, refused
 
+pytestmark = pytest.mark.group("refusals")
+
 BODIES = [
     ("half", b'{"model":', 400, 3, "BODY_INVALID"),
     ("wrong type", b'{"prompt": 5}', 400, 3, "BODY_INVALID"),

@@ -15,6 +15,8 @@ from services.generation.labels import aigc, mark, readback
 from services.generation.labels.readback import Expected, LabelMissing
 from tests.support.films import LABEL, PROVIDER, copies, decoded, film, flat, noise, unlabelled
 
+pytestmark = pytest.mark.group("label readback")
+
 SIZES = [
     (854, 480), (480, 854), (480, 480), (1280, 720), (720, 1280), (720, 720), (1920, 1080), (1080, 1920), (1080, 1080),
 ]  # fmt: skip
