@@ -40,6 +40,7 @@ class Copy:
     def __init__(self, folder: Path) -> None:
         self.root = folder / "tree"
         self._home = folder
+        self._running: subprocess.Popen[bytes] | None = None
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT, capture_output=True, check=True, text=True,
@@ -95,17 +96,19 @@ class Copy:
         """Run a command in the copy, its words in out.txt; one that takes too long is ended with its children."""
         given = {**os.environ, "PYTHONPATH": ".:gen", **environment}
         with (self._home / "out.txt").open("w", encoding="utf-8") as out:
-            process = subprocess.Popen(
+            self._running = subprocess.Popen(
                 command, cwd=self.root, env=given, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
             )
             try:
-                return process.wait(RUN_SECONDS)
-            except BaseException as end:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                if isinstance(end, subprocess.TimeoutExpired):
-                    return -signal.SIGKILL
-                raise
+                return self._running.wait(RUN_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.stop()
+                return self._running.wait()
+
+    def stop(self) -> None:
+        """End what runs, with its children: a suite's processes die with the one that started them."""
+        if self._running is not None and self._running.poll() is None:
+            os.killpg(self._running.pid, signal.SIGKILL)
 
     def _forget_compiled(self, files: Iterable[str]) -> None:
         """Two versions of one length, written within one second, look the same to Python's cache."""
@@ -127,10 +130,10 @@ def run(mutants: Sequence[Mutant], marks: Sequence[Mark], say: Callable[[Result]
     results: list[Result] = []
     commit = _commit()
     with tempfile.TemporaryDirectory(prefix="filmgate-mutants-") as folder:
+        copies = [_copy(Path(folder) / str(number)) for number in range(min(COPIES, len(mutants)))]
         free: queue.Queue[Copy] = queue.Queue()
-        for number in range(min(COPIES, len(mutants))):
-            (Path(folder) / str(number)).mkdir()
-            free.put(Copy(Path(folder) / str(number)))
+        for copy in copies:
+            free.put(copy)
 
         def judge(mutant: Mutant) -> Result:
             copy = free.get()
@@ -140,11 +143,22 @@ def run(mutants: Sequence[Mutant], marks: Sequence[Mark], say: Callable[[Result]
                 free.put(copy)
 
         with concurrent.futures.ThreadPoolExecutor(COPIES) as pool:
-            for future in concurrent.futures.as_completed([pool.submit(judge, mutant) for mutant in mutants]):
-                results.append(future.result())
-                say(results[-1])
-                note(results[-1], commit)
+            try:
+                for future in concurrent.futures.as_completed([pool.submit(judge, mutant) for mutant in mutants]):
+                    results.append(future.result())
+                    say(results[-1])
+                    note(results[-1], commit)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for copy in copies:
+                    copy.stop()
+                raise
     return results
+
+
+def _copy(folder: Path) -> Copy:
+    folder.mkdir()
+    return Copy(folder)
 
 
 def note(result: Result, commit: str, root: Path = ROOT) -> None:
