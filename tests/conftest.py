@@ -8,7 +8,7 @@ import pytest
 from tests.support.clock import FakeClock
 from tests.support.database import Server
 
-pytest_plugins = ["tests.promises.plugin", "tests.support.turns"]
+pytest_plugins = ["tests.promises.plugin", "tests.support.rates", "tests.support.turns"]
 
 # How long an example takes says how busy the machine is; speed is `make bench`'s.
 hypothesis.settings.register_profile("filmgate", deadline=None)

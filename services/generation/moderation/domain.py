@@ -1,72 +1,81 @@
 """Rules of the first moderation step: terms found in a text, however it is dressed up. Pure.
 
-A Latin term is found as whole words, also when its letters stand apart ("b o m b"); a term with Chinese characters is
-found as a substring after everything but letters and digits has been removed. Accents, case, width, zero-width
-characters and the commonest look-alike letters do not matter. It knows words, not meanings.
+It knows words, not meanings: what a list does not name is not found. Signs or words that merely meet are no term; the
+lists name the ordinary words by which that is seen (`ordinary.py`).
 """
 
 import dataclasses
-import re
-import unicodedata
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 
-_LOOK_ALIKES = str.maketrans("аеорсухіјѕԁһіαοερτυ", "aeopcyxijsdhiaoeptu")
-_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_NOT_LATIN = re.compile(r"[^a-z0-9]+")
+from services.generation.moderation.han import Han
+from services.generation.moderation.latin import Latin
+from services.generation.moderation.ordinary import Excuses, Ordinary, Texts
+from services.generation.moderation.reading import Reader
+
+_PINYIN_FROM = 3
+"""Signs from which on a term is found wholly in pinyin. Two syllables mean too much: zhidu is 制毒 and 制度."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Term:
-    """A forbidden word or phrase and its category."""
+    """A forbidden word or phrase by its units, and its category."""
 
     category: str
-    text: str
+    units: Texts
+    is_signs: bool
+    """It has Chinese signs, so it is found inside a text that has no spaces between words."""
 
 
 class Rules:
     """A compiled set of terms. `version` names its exact content and is stored with every verdict."""
 
-    def __init__(self, terms: Iterable[Term], version: str) -> None:
+    def __init__(
+        self,
+        terms: Iterable[Term],
+        version: str,
+        *,
+        reader: Reader,
+        ordinary: Sequence[Ordinary] = (),
+        pinyin: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.version = version
-        words: dict[str, list[str]] = {}
-        self._han: list[tuple[str, str]] = []
-        for term in terms:
-            if _HAN.search(term.text):
-                self._han.append((term.category, compact(term.text)))
-            else:
-                words.setdefault(term.category, []).append(_pattern(plain(term.text)))
-        self._latin = {category: re.compile(rf"\b(?:{'|'.join(found)})\b") for category, found in words.items()}
+        self._reader = reader
+        self._terms = list(terms)
+        self._ranks = {name: rank for rank, name in enumerate(dict.fromkeys(term.category for term in self._terms))}
+        self._excuses = [Excuses(term.units, ordinary) for term in self._terms]
+        syllables = _syllables(pinyin or {})
+        numbered = list(enumerate(self._terms))
+        self._latin = Latin({number: _forms(term, syllables) for number, term in numbered})
+        self._han = Han({number: term.units for number, term in numbered if term.is_signs}, pinyin or {})
 
     def category(self, text: str) -> str:
-        """Answer the category of a term that the text contains, empty when it contains none."""
-        words = plain(text)
-        for category, pattern in self._latin.items():
-            if pattern.search(words):
-                return category
-        closed = compact(text)
-        return next((category for category, term in self._han if term in closed), "")
+        """Return the category of a term that the text contains, empty when it contains none.
+
+        Of several categories it is the one that stands first in the lists. The time is proportional to the length.
+        """
+        units = self._reader.read(text)
+        found = {
+            self._terms[match.term].category
+            for match in itertools.chain(self._latin.find(units), self._han.find(units))
+            if not (match.places and self._excuses[match.term].hold(units, match.places))
+        }
+        return min(found, key=self._ranks.__getitem__, default="")
 
 
-def plain(text: str) -> str:
-    """Bring a text to lower-case Latin words with one space between them; everything else becomes a space."""
-    return _NOT_LATIN.sub(" ", _folded(text)).strip()
+def _syllables(pinyin: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return the syllables of each sign."""
+    found: dict[str, list[str]] = {}
+    for syllable, signs in pinyin.items():
+        for sign in signs:
+            found.setdefault(sign, []).append(syllable)
+    return found
 
 
-def compact(text: str) -> str:
-    """Bring a text to its letters and digits alone."""
-    return "".join(letter for letter in _folded(text) if letter.isalnum())
-
-
-def _folded(text: str) -> str:
-    """Without width, case, accents and invisible characters."""
-    parts = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
-    kept = "".join(
-        letter for letter in parts if unicodedata.category(letter) not in ("Mn", "Me", "Cf", "Cc") or letter in "\n\t\r"
-    )
-    return kept.translate(_LOOK_ALIKES)
-
-
-def _pattern(term: str) -> str:
-    """Each word as it is or letter by letter, with an English plural at the end."""
-    words = [f"(?:{word}|{' '.join(word)})" if len(word) > 1 else word for word in term.split(" ")]
-    return " ".join(words) + "(?:e?s)?"
+def _forms(term: Term, syllables: Mapping[str, Sequence[str]]) -> list[Texts]:
+    """Return the ways to write a term in Latin letters: itself, or its pinyin where each sign has some."""
+    if not term.is_signs:
+        return [term.units]
+    if len(term.units) < _PINYIN_FROM or not all(sign in syllables for sign in term.units):
+        return []
+    return list(itertools.product(*(syllables[sign] for sign in term.units)))

@@ -1,0 +1,82 @@
+"""A text as moderation reads it: folded, cut to units, with what stands between two units. Pure.
+
+A unit is one Chinese sign, or one run of Latin letters and digits. Width, case, accents, invisible characters, the
+commonest look-alike letters and the script of Chinese signs (traditional or simplified) do not matter.
+"""
+
+import enum
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import NamedTuple
+
+_LOOK_ALIKES = str.maketrans("аеорсухіјѕԁһіαοερτυ", "aeopcyxijsdhiaoeptu")
+_CAPITALS = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕКМНОРСТУХ", "abezhikmnoptyxabekmhopctyx")
+"""Greek and Cyrillic capitals that look like Latin ones; their small letters look like others, or like none."""
+_KEPT = "\n\t\r"
+_PLANES = (range(0x20000), range(0xE0000, 0xE1000))
+"""Where Unicode has marks and invisible characters; the planes between hold signs only."""
+_DROPPED: dict[int, None] = {
+    point: None
+    for plane in _PLANES
+    for point in plane
+    if unicodedata.category(chr(point)) in ("Mn", "Me", "Cf", "Cc") and chr(point) not in _KEPT
+} | dict.fromkeys((0x115F, 0x1160))  # the fillers of Hangul are letters for Unicode, and cannot be seen
+
+_BARE = _DROPPED | _CAPITALS
+
+_HAN = r"\u3005\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_UNIT = re.compile(rf"([{_HAN}])|[a-z0-9@$](?:(?:[a-z0-9@$]|(?<=[a-z])[*!|](?=[a-z]))*[a-z0-9@$])?")
+_APOSTROPHE = re.compile(r"(?<=[a-z])['’](?=[a-z])")
+_STRETCHED = re.compile(r"([a-z])\1{2,}")
+_CLAUSE_END = re.compile(r"[.,;:!?。、\n\r]")
+_ONE_DOT = "."
+
+
+class Gap(enum.IntEnum):
+    """What stands before a unit, from nothing to the end of a clause."""
+
+    NONE = 0
+    TIGHT = 1  # one symbol, as the hyphen of "wi-fi"
+    SOFT = 2  # spaces or symbols
+    HARD = 3  # punctuation that ends a clause, or the end of a line
+
+
+class Unit(NamedTuple):
+    """One Chinese sign (`is_sign`) or one run of Latin letters and digits, and the gap before it."""
+
+    text: str
+    gap: Gap
+    is_sign: bool
+
+
+class Reader:
+    """Reads texts. `simplified` maps traditional signs to their simplified form."""
+
+    def __init__(self, simplified: Mapping[str, str]) -> None:
+        self._letters = _DROPPED | _LOOK_ALIKES | str.maketrans(dict(simplified))
+
+    def read(self, text: str) -> list[Unit]:
+        """Return the units of a text, in their order. The first one's gap is HARD."""
+        folded, units, end = self._fold(text), [], 0
+        for match in _UNIT.finditer(folded):
+            gap = _gap(folded[end : match.start()]) if end else Gap.HARD
+            units.append(Unit(match[0], gap, match[1] is not None))
+            end = match.end()
+        return units
+
+    def _fold(self, text: str) -> str:
+        """Take away what dresses a text up. Marks go first: normalizing long runs of them takes quadratic time."""
+        bare = unicodedata.normalize("NFKC", text.translate(_BARE)).casefold()
+        plain = _APOSTROPHE.sub("", unicodedata.normalize("NFKD", bare).translate(self._letters))
+        return _STRETCHED.sub(r"\1\1", plain)
+
+
+def _gap(between: str) -> Gap:
+    if not between:
+        return Gap.NONE
+    if len(between) == 1 and (between == _ONE_DOT or not _CLAUSE_END.match(between)):
+        return Gap.SOFT if between.isspace() or between.isalpha() else Gap.TIGHT
+    if between[0].isspace() and between.strip() == _ONE_DOT:
+        return Gap.SOFT  # a full stop has no space before it
+    return Gap.HARD if _CLAUSE_END.search(between) else Gap.SOFT
