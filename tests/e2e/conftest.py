@@ -13,6 +13,7 @@ from filmgate.auth.v1 import accounts_pb2_grpc
 from services.runtime.profile import Profile
 from tests.support.addresses import an_address
 from tests.support.books import Books
+from tests.support.movable import MovableSuite
 from tests.support.operators import Freezer, door
 from tests.support.profiles import used
 from tests.support.witness import Witness
@@ -23,6 +24,20 @@ def suite(tmp_path_factory: pytest.TempPathFactory, profile: Profile) -> Iterato
     """Every part, on free ports, under the profile of the test; one at a time, as pytest keeps one for each profile."""
     settings = {"FILMGATE_PROFILE": used(profile).name}
     running = Suite(tmp_path_factory.mktemp("suite") / ".filmgate", ports=ports.free(), settings=settings)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def movable(tmp_path_factory: pytest.TempPathFactory, profile: Profile) -> Iterator[MovableSuite]:
+    """A suite of the file's own whose time it moves. A file that names it `suite` has all fixtures on it:
+
+    @pytest.fixture(scope="module")
+    def suite(movable): return movable
+    """
+    settings = {"FILMGATE_PROFILE": used(profile).name}
+    running = MovableSuite(tmp_path_factory.mktemp("movable") / ".filmgate", ports=ports.free(), settings=settings)
     running.start()
     yield running
     running.stop()
