@@ -33,11 +33,11 @@ class Place:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Age:
-    """Who may register. Under `minimum_age` nobody; from there to `guardian_below` only with a guardian's consent."""
+    """Who may register. Nobody under either age: a guardian's consent cannot be recorded yet."""
 
     minimum_age: int
     guardian_below: int
-    """0: a guardian changes nothing."""
+    """Under this age a guardian would have to consent, so nobody may register; 0: `minimum_age` alone decides."""
     birth_date_required: bool
     """False: the statement to be old enough suffices."""
 
@@ -82,7 +82,7 @@ class Labels:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Moderation:
-    """Which rules are applied to prompts: names of word lists in profiles/words."""
+    """Which rules are applied to prompts: names of word lists, folders below FILMGATE_WORD_LISTS."""
 
     word_lists: tuple[str, ...]
 

@@ -10,7 +10,7 @@ from services.runtime.database import Base, Time, column
 
 
 class VerdictRow(Base):
-    """What moderation found about one text or picture of one task. It holds no content and outlives a refused task."""
+    """What moderation found about the prompt of one task. It holds no content and outlives a refused task."""
 
     __tablename__ = "moderation_verdicts"
     id: Mapped[str] = column(Element.RESOURCE_ID, sa.Text, primary_key=True)

@@ -106,7 +106,7 @@ _START = (
     .values(
         state="RUNNING",
         attempt=sa.bindparam("mine"),
-        stage="MODERATING",
+        stage="PREPARING",
         start_time=sa.func.coalesce(_VIDEOS.start_time, sa.bindparam("now", type_=Time)),
         sequence=_VIDEOS.sequence + 1,
     )

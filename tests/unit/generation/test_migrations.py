@@ -43,3 +43,14 @@ async def test_a_queued_video_keeps_its_place_in_the_queue_of_its_model(postgres
     assert jobs == [("job_1", "generate.animatic"), ("job_2", "settle")]
     assert pools == [("generate.animatic", 4.0)]
     assert shares == [("generate.animatic", "org_1", 7.0)]
+
+
+async def test_a_video_that_was_running_shows_the_first_stage_by_its_new_name(postgres):
+    running = "; UPDATE videos SET state = 'RUNNING', stage = 'MODERATING'".replace("; ", ";\n")
+    owner, url = postgres.urls("generation_running", lambda made: _at(made, "0001", ROWS + running))
+    await _at(owner, "0005")
+    opened = database.Database(url)
+    async with opened.transaction() as session:
+        stages = (await session.scalars(sa.text("SELECT stage FROM videos"))).all()
+    await opened.close()
+    assert stages == ["PREPARING"]

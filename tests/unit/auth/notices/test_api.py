@@ -12,8 +12,7 @@ from tests.support.auth import EMAIL, PHONE
 
 
 def notice(person, **fields) -> notices_pb2.NotifyRequest:
-    parameters = {"available": "1.25", "currency": "CNY"}
-    wanted = {"id": "evt_1", "account": person.account, "template": "balance_low", "parameters": parameters}
+    wanted = {"id": "evt_1", "account": person.account, "template": "account_unfrozen", "parameters": {"scope": "ALL"}}
     return notices_pb2.NotifyRequest(**{**wanted, **fields})
 
 
@@ -25,7 +24,7 @@ async def test_a_notice_goes_to_the_registered_contact_point(auth, target, chann
     await auth.runner.run_due()
     message = next(row for row in auth.messages() if row["id"] == "evt_1")
     assert (message["to"], message["channel"], message["locale"]) == (target, channel, "en")
-    assert "1.25 CNY" in message["text"]
+    assert "scope ALL" in message["text"]
     assert "code" not in message
 
 
@@ -35,7 +34,7 @@ async def test_the_same_id_is_sent_once(auth):
     for _ in range(3):
         await stub.Notify(notice(person))
         await auth.runner.run_due()
-    assert len([row for row in auth.messages() if row["template"] == "balance_low"]) == 1
+    assert len([row for row in auth.messages() if row["template"] == "account_unfrozen"]) == 1
     async with auth.database.transaction() as session:
         row = (await session.scalars(sa.select(Notice))).one()
     assert row.deliver_time == auth.clock.now()

@@ -1,9 +1,12 @@
 """Templates and how they are filled in."""
 
+import re
+
 import pytest
 
 from services.auth.notices import domain
 from services.runtime.errors import Failure
+from tests.support.source import sources
 
 
 @pytest.mark.parametrize("name", sorted(domain.templates()))
@@ -16,6 +19,12 @@ def test_a_template_has_both_languages_with_the_same_parameters(name):
         assert text.subject
         assert text.text.count("VALUE") == len(values)
         assert "{" not in text.subject + text.text
+
+
+@pytest.mark.parametrize("name", sorted(domain.templates()))
+def test_the_product_sends_each_template(name):
+    code = "".join(source.text for source in sources() if source.path.startswith("services/"))
+    assert re.search(rf'"{name}"', code), f"nothing sends {name}"
 
 
 def test_values_are_never_parsed():
