@@ -2,13 +2,14 @@
 
 import dataclasses
 import re
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from deploy.envoy import inside, rotation, tracing
+from deploy.envoy import connections, inside, rotation, tracing
 from deploy.envoy.contracts import methods
 from deploy.envoy.refusals import EARLY_ID, REQUEST_ID, local_reply_config
 from deploy.envoy.routes import TYPE, plain_methods, preflight, routes
@@ -36,7 +37,8 @@ class Settings:
     descriptors: Path
     """The descriptor set gen/filmgate.pb; the routes that `make protos` wrote lie beside it."""
     admin_socket: Path
-    """Unix socket of the admin page; at most 107 bytes long."""
+    """Unix socket of the admin page; at most 107 bytes long. Envoy's other socket lies beside it, in a folder that
+    nobody else may enter."""
     access_log: Path | None = None
     """File of the access log; None: standard output."""
     bind: str = "127.0.0.1"
@@ -60,12 +62,17 @@ class Settings:
     """Web origins whose pages may call. No cookie ever counts, so any page may."""
     requests_per_second: int = 100
     """Per client address (IPv6: per /64), with bursts of five times as many."""
+    connections_per_address: int = 256
+    """Open connections per client address (IPv6: per /64); 0: as many as the edge has. See `connections`. With trusted
+    proxies in front, whose connections are everybody's, it does not hold."""
+    seed: int = dataclasses.field(default_factory=lambda: secrets.randbits(63))
+    """Decides which addresses are counted together; another one for each configuration."""
     upload_limit_bytes: int = 32 * 2**20
     """Largest file."""
 
 
-class _Plain(yaml.SafeDumper):
-    """Writes repeated parts out, so that the result can be read from top to bottom."""
+class _Plain(yaml.CSafeDumper):
+    """Writes repeated parts out, so that the result can be read from top to bottom. In C: it is half a megabyte."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -75,7 +82,12 @@ def render(settings: Settings) -> str:
     """Answer the configuration as YAML. Raises ValueError when the settings do not fit together."""
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise ValueError("tls_certificate and tls_key go together")
+    if settings.connections_per_address < 0:
+        raise ValueError("connections_per_address is below 0")
     filled = _filled(yaml.safe_load(TEMPLATE.read_text()), _values(settings))
+    if settings.connections_per_address and not settings.trusted_proxies:
+        folder = settings.admin_socket.parent
+        filled = connections.bounded(filled, settings.connections_per_address, settings.seed, folder)
     return dump(filled)
 
 

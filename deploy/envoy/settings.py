@@ -27,6 +27,8 @@ class EdgeSettings(Settings):
     """Share of the requests whose traces are recorded, by all processes, where there is an OTLP endpoint."""
     edge_requests_per_second: int = 100
     """Per client address, with bursts of five times as many."""
+    edge_connections_per_address: int = 256
+    """Open connections per client address; 0: no limit but the edge's own. Trusted proxies are exempt."""
 
     def configuration(self, folder: Path, descriptors: Path) -> render.Settings:
         """Settings of a configuration that Envoy reads from `folder`, with its admin socket there.
@@ -50,4 +52,5 @@ class EdgeSettings(Settings):
             trusted_proxies=self.edge_trusted_proxies,
             cors_origins=tuple(origin.strip() for origin in self.edge_cors_origins.split(",")),
             requests_per_second=self.edge_requests_per_second,
+            connections_per_address=self.edge_connections_per_address,
         )

@@ -24,5 +24,6 @@ def command(home: Path, ports: Ports, admin_socket: Path, settings: Mapping[str,
         otlp_endpoint=settings.get("FILMGATE_OTLP_ENDPOINT", ""),
         trace_ratio=float(settings.get("FILMGATE_EDGE_TRACE_RATIO", "0.1")),
         requests_per_second=int(settings.get("FILMGATE_EDGE_REQUESTS_PER_SECOND", "100")),
+        connections_per_address=int(settings.get("FILMGATE_EDGE_CONNECTIONS_PER_ADDRESS", "256")),
     )
     return envoy_command(write(edge, home / "run" / "envoy.yaml"))

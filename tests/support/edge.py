@@ -56,7 +56,8 @@ class Call:
 
 
 class Edge:
-    """Envoy and its stand-ins. `scripts` tells a method (or CHECK) what to do in place of answering emptily."""
+    """Envoy and its stand-ins. `scripts` tells a method (or CHECK) what to do in place of answering emptily; `content`
+    is what media answers."""
 
     def __init__(self, home: Path, **settings: Any) -> None:
         self.home = home
@@ -65,6 +66,7 @@ class Edge:
         self.calls: list[Call] = []
         self.checks: list[external_auth_pb2.CheckRequest] = []
         self.scripts: dict[str, Script] = {}
+        self.content = "content"
         self._servers: dict[str, Any] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -156,7 +158,7 @@ class Edge:
         async def answer(request: web.Request) -> web.Response:
             body = await request.read()
             self.calls.append(Call(f"{request.method} {request.path}", dict(request.headers), len(body)))
-            return web.Response(text="content")
+            return web.Response(text=self.content)
 
         application = web.Application(client_max_size=2**26)
         application.router.add_route("*", "/{path:.*}", answer)

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from deploy.envoy import contracts, envoy, refusals, render, routes, tracing, upstreams
+from deploy.envoy import connections, contracts, envoy, refusals, render, routes, tracing, upstreams
 from deploy.local import certificates
 from deploy.openapi import policies
 from services.generation.config import MediaSettings
@@ -31,12 +31,13 @@ def settings(certs: Path, **changes) -> render.Settings:
 
 
 def rendered(certs: Path, **changes) -> dict:
-    return yaml.safe_load(render.render(settings(certs, **changes)))
+    return yaml.load(render.render(settings(certs, **{"connections_per_address": 0, **changes})), yaml.CSafeLoader)
 
 
 def manager(configuration: dict) -> dict:
     """The public connection manager."""
-    listener = configuration["static_resources"]["listeners"][0]
+    listeners = {row["name"]: row for row in configuration["static_resources"]["listeners"]}
+    listener = listeners.get(connections.HTTP, listeners["public"])
     return listener["filter_chains"][0]["filters"][0]["typed_config"]
 
 
@@ -271,3 +272,47 @@ def test_a_handshake_and_every_inner_request_end_too(certs):
     for name in ("health", "metrics"):
         inner = listeners[name]["filter_chains"][0]["filters"][0]["typed_config"]
         assert inner["request_timeout"] == "5s"
+
+
+def test_every_address_has_a_chain_that_counts_and_no_other_way_in(certs):
+    """S5: the chains count at the listener that strangers reach; TLS and HTTP are behind, inside the process."""
+    resources = rendered(certs, connections_per_address=7, seed=1)["static_resources"]
+    public, behind = resources["listeners"][:2]
+    assert (public["name"], "socket_address" in public["address"]) == ("public", True)
+    assert behind["name"] == connections.HTTP
+    assert behind["address"] == {"pipe": {"path": "/tmp/http.sock", "mode": 0o600}}  # noqa: S108
+    (option,) = public["socket_options"]
+    assert (option["level"], option["name"], option["int_value"]) == (6, 18, 60_000), "TCP_USER_TIMEOUT"
+    assert behind["ignore_global_conn_limit"]
+    named = [row["name"] for row in public["filter_chains"]]
+    assert sorted(_leaves(public["filter_chain_matcher"])) == sorted(named)
+    assert len(set(named)) == connections.GROUPS
+    for chain in public["filter_chains"]:
+        limit, proxy = (row["typed_config"] for row in chain["filters"])
+        assert limit["max_connections"] == 7
+        assert proxy["cluster"] == connections.HTTP
+
+
+def _leaves(matcher: dict) -> list[str]:
+    ends = [matcher["on_no_match"], *(row["on_match"] for row in matcher["matcher_list"]["matchers"])]
+    return [
+        name
+        for end in ends
+        for name in (_leaves(end["matcher"]) if "matcher" in end else [end["action"]["typed_config"]["value"]])
+    ]
+
+
+@pytest.mark.parametrize("changes", [{"trusted_proxies": 1}, {"connections_per_address": 0}])
+def test_the_connections_of_a_trusted_proxy_are_not_counted(certs, changes):
+    text = render.render(settings(certs, **changes))
+    assert "connection_limit" not in text
+    assert yaml.safe_load(text)["static_resources"]["listeners"][0]["name"] == "public"
+
+
+def test_a_limit_below_nothing_is_refused(certs):
+    with pytest.raises(ValueError, match="connections_per_address"):
+        render.render(settings(certs, connections_per_address=-1))
+
+
+def test_which_addresses_are_counted_together_cannot_be_known_beforehand(certs):
+    assert settings(certs).seed != settings(certs).seed

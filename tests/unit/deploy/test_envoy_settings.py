@@ -47,10 +47,13 @@ def test_it_writes_a_sound_configuration_with_all_that_it_names(home, tmp_path):
     assert checked.returncode == 0, checked.stderr
     assert "eprecated" not in checked.stderr
     listeners = {
-        row["name"]: row for row in yaml.safe_load((folder / "envoy.yaml").read_text())["static_resources"]["listeners"]
+        row["name"]: row
+        for row in yaml.load((folder / "envoy.yaml").read_text(), yaml.CSafeLoader)["static_resources"]["listeners"]
     }
     ports = {
-        name: row["address"]["socket_address"]["port_value"] for name, row in listeners.items() if "address" in row
+        name: row["address"]["socket_address"]["port_value"]
+        for name, row in listeners.items()
+        if "socket_address" in row.get("address", {})
     }
     assert ports == {"public": 18443, "health": 8110, "metrics": 8130}
     text = (folder / "envoy.yaml").read_text()
