@@ -100,6 +100,15 @@ async def test_a_person_sees_his_devices_and_ends_one(auth):
         await auth.logins.RefreshSession(refresh(second.refresh_token), metadata=ADDRESS)
 
 
+async def test_a_session_shows_its_address_program_and_times(auth):
+    person = await auth.register()
+    begun = auth.clock.now()
+    [shown] = (await auth.logins.ListSessions(logins_pb2.ListSessionsRequest(), metadata=person.metadata())).sessions
+    assert shown.ip_address == "203.0.113.7"
+    assert shown.user_agent.startswith("grpc-python")  # gRPC writes its own over that of the test
+    assert shown.create_time.ToDatetime(datetime.UTC) == shown.last_seen_time.ToDatetime(datetime.UTC) == begun
+
+
 async def test_sessions_come_in_pages(auth):
     person = await auth.register()
     for _ in range(2):

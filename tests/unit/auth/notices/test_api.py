@@ -50,6 +50,16 @@ async def test_a_message_is_a_private_file_whose_name_sorts_by_time(auth):
     assert stat.S_IMODE(auth.outbox.stat().st_mode) == 0o700
 
 
+async def test_messages_lie_open_in_the_outbox_until_the_operator_removes_them(auth):
+    await auth.register(PHONE)
+    [message] = auth.messages()
+    assert (message["to"], message["code"] in message["text"]) == (PHONE, True)
+    auth.clock.advance(400 * 86_400)
+    await auth.house.sweep.once()
+    await auth.runner.run_due()
+    assert auth.messages() == [message]
+
+
 async def test_no_contact_point_is_stored_outside_of_its_seal(auth):
     person = await auth.register(EMAIL)
     await auth.stub(notices_pb2_grpc.NoticesStub, "billing").Notify(notice(person))

@@ -1,11 +1,14 @@
 """Promises about orders whose prompt is refused: what is told, and what is kept of it."""
 
+import ast
+
 import grpc
 import pytest
 
 from services.generation.moderation.tables import VerdictRow
 from services.runtime.errors import of
 from tests.support import rpc
+from tests.support.source import sources
 
 UNLAWFUL = {
     "minors": ("nude child", "儿童色情", "萝莉色情"),
@@ -41,3 +44,16 @@ async def test_refused_content_is_told_by_category_and_leaves_its_verdict_and_no
     )
     stored = str([vars(row) for row in await house.rows(VerdictRow)])
     assert not [prompt for prompt, _ in asked if prompt in stored]
+
+
+def test_nothing_but_the_prompt_is_looked_at():
+    """Pictures, negative prompts and films go unchecked, as the sample policy says: one call, of one field."""
+    asked = [
+        ast.unparse(node)
+        for source in sources()
+        for node in ast.walk(source.tree)
+        if source.path.startswith("services/generation/")
+        and isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith("rules.category")
+    ]
+    assert set(asked) == {"self.rules.category(order.video.prompt or '')", "self.rules.category(resolved.prompt)"}
