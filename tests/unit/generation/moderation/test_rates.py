@@ -58,8 +58,22 @@ def test_evasions_stay_refused(rates: Rates):
     assert not missed, "\n".join(missed)
 
 
-def test_what_was_written_after_the_matcher_is_told_apart(rates: Rates):
+def test_what_was_held_out_and_then_mended_stays_right(rates: Rates):
     cases = [line.split(" ", 1) for line in lines("held_out.txt")]
     wrong = [f"{expected} {text!r}" for expected, text in cases if (RULES.category(text) or "allowed") != expected]
-    rates.add(f"held out: {len(cases) - len(wrong)} of {len(cases)} right")
+    rates.add(f"mended since: {len(cases) - len(wrong)} of {len(cases)} right")
     assert not wrong, "\n".join(wrong)
+
+
+def test_how_it_does_at_first_sight_grows_no_worse(rates: Rates):
+    """The one rate here that was not made to be 100 percent; the other files were mended with."""
+    cases = [line.split(" ", 1) for line in lines("unseen.txt")]
+    right = {True: 0, False: 0}
+    for expected, text in cases:
+        right[expected == "allowed"] += (RULES.category(text) or "allowed") == expected
+    innocent = sum(expected == "allowed" for expected, _ in cases)
+    rates.add(
+        f"at first sight: {right[True]} of {innocent} innocent allowed, {right[False]} of {len(cases) - innocent} refused"
+    )
+    assert right[True] >= 35
+    assert right[False] >= 20
