@@ -72,8 +72,7 @@ def test_how_it_does_at_first_sight_grows_no_worse(rates: Rates):
     for expected, text in cases:
         right[expected == "allowed"] += (RULES.category(text) or "allowed") == expected
     innocent = sum(expected == "allowed" for expected, _ in cases)
-    rates.add(
-        f"at first sight: {right[True]} of {innocent} innocent allowed, {right[False]} of {len(cases) - innocent} refused"
-    )
+    refused = f"{right[False]} of {len(cases) - innocent} refused"
+    rates.add(f"at first sight: {right[True]} of {innocent} innocent allowed, {refused}")
     assert right[True] >= 35
     assert right[False] >= 20
