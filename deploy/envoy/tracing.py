@@ -10,6 +10,7 @@ from deploy.envoy.routes import TYPE
 from deploy.envoy.upstreams import PROTOCOL
 
 OTLP = "otlp"
+UNIX = "unix:"
 FORGED = ("traceparent", "tracestate", "baggage", "x-client-trace-id", "x-envoy-force-trace")
 """What a stranger may not say: a trace of his would join his ids to ours, and its flag would have us record at will."""
 _SAID = {
@@ -24,11 +25,11 @@ _UNSAID = ("http.url", "peer.address", "user_agent", "downstream_cluster", "grpc
 def tracing(endpoint: str, ratio: float) -> dict[str, Any] | None:
     """How the edge traces: this share of requests, 0 to 1; None without an endpoint.
 
-    Raises ValueError for another ratio, or an endpoint that is not of the form http://host:port.
+    Raises ValueError for another ratio, or an endpoint that is not of the form http://host:port or unix:/path.
     """
     if not endpoint:
         return None
-    _host(endpoint)
+    _address(endpoint)
     if not 0 <= ratio <= 1:
         raise ValueError("the ratio of traces is not between 0 and 1")
     return {
@@ -53,11 +54,10 @@ def tracing(endpoint: str, ratio: float) -> dict[str, Any] | None:
 
 def cluster(endpoint: str) -> dict[str, Any]:
     """The way to the endpoint; with https by TLS, its certificate held against the system's authorities."""
-    host, port, tls = _host(endpoint)
-    address = {"address": {"socket_address": {"address": host, "port_value": port}}}
-    made = {
+    address = {"address": _address(endpoint)}
+    made: dict[str, Any] = {
         "name": OTLP,
-        "type": "STRICT_DNS",
+        "type": "STATIC" if endpoint.startswith(UNIX) else "STRICT_DNS",
         "connect_timeout": "1s",
         "load_assignment": {"cluster_name": OTLP, "endpoints": [{"lb_endpoints": [{"endpoint": address}]}]},
         "typed_extension_protocol_options": {
@@ -67,7 +67,8 @@ def cluster(endpoint: str) -> dict[str, Any]:
             }
         },
     }
-    if tls:
+    host = urlsplit(endpoint).hostname
+    if endpoint.startswith("https:"):
         authorities = {"filename": "/etc/ssl/certs/ca-certificates.crt"}
         names = [{"san_type": "DNS", "matcher": {"exact": host}}]
         validation = {"trusted_ca": authorities, "match_typed_subject_alt_names": names}
@@ -82,8 +83,11 @@ def cluster(endpoint: str) -> dict[str, Any]:
     return made
 
 
-def _host(endpoint: str) -> tuple[str, int, bool]:
+def _address(endpoint: str) -> dict[str, Any]:
+    """Where an endpoint is, as Envoy says it. Raises ValueError for one of another form."""
+    if endpoint.startswith(f"{UNIX}/"):
+        return {"pipe": {"path": endpoint.removeprefix(UNIX)}}
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname or not parts.port:
-        raise ValueError("the OTLP endpoint is not of the form http://host:port")
-    return parts.hostname, parts.port, parts.scheme == "https"
+        raise ValueError("the OTLP endpoint is not of the form http://host:port or unix:/path")
+    return {"socket_address": {"address": parts.hostname, "port_value": parts.port}}

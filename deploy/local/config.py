@@ -30,6 +30,8 @@ class Config:
     bind: str = "127.0.0.1"
     triton_otlp_url: str = ""
     """Where Triton sends its spans by OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; empty: nowhere."""
+    triton_otlp_headers: str = ""
+    """What it sends with them, `name=value` with commas between, for a receiver that is locked."""
 
 
 def read() -> tuple[Config, Ports]:

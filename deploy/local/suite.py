@@ -197,7 +197,9 @@ class Suite:
         prepare: Callable[[], object] | None = None
         if name == "triton":
             traced = tracing(environment.get("FILMGATE_TRITON_OTLP_URL", ""))
-            command, environment = [*self._triton.command(), *traced], {**environment, **self._triton.environment()}
+            headers = {"OTEL_EXPORTER_OTLP_HEADERS": environment.get("FILMGATE_TRITON_OTLP_HEADERS", "")}
+            command = [*self._triton.command(), *traced]
+            environment = {**environment, **headers, **self._triton.environment()}
             prepare = self._triton.command  # sweeps what a killed one has left
         elif name == "envoy":
             command = self._envoy_command()

@@ -1,6 +1,12 @@
-"""What `make up TELEMETRY=1` starts beside the suite: Prometheus with our rules, and the receiver of traces."""
+"""What `make up TELEMETRY=1` starts beside the suite: Prometheus with our rules, and the receiver of traces.
 
+Both are closed to other users of the machine: a random password, kept in a 0600 file of the home, opens their pages.
+"""
+
+import base64
+import ctypes
 import dataclasses
+import os
 import shutil
 import sys
 import time
@@ -12,9 +18,10 @@ from pathlib import Path
 import yaml
 
 from deploy.local import config
-from deploy.local.files import private_folder
+from deploy.local.files import private_folder, secret, socket_folder, write_private
 from deploy.local.ports import Ports
 from deploy.local.process import Process
+from deploy.observability import traces
 from services.runtime import metrics
 
 RULES = Path(__file__).with_name("rules.yaml")
@@ -22,6 +29,8 @@ PROCESSES = ("auth", "billing", "generation", "privacy", "media", "worker")
 EDGE_PATH = "/stats/prometheus"
 SCRAPE_SECONDS, KEPT_DAYS = 5, 7
 START_SECONDS = 30.0
+ROUNDS = 8
+"""Of bcrypt, 2**8: the password is 256 random bits, which no guessing finds at any cost."""
 
 
 class WatchError(Exception):
@@ -34,8 +43,6 @@ class WatchPorts:
 
     prometheus_port: int = 8140
     """Not 9090, where the package's own service listens on a machine with systemd."""
-    otlp_port: int = 8141
-    """OTLP over gRPC."""
     traces_port: int = 8142
     """OTLP over HTTP, and the pages that show traces."""
 
@@ -69,26 +76,31 @@ class Watch:
         self, home: Path, ports: Ports, own: WatchPorts, say: Callable[[str], None] = lambda line: None
     ) -> None:
         self._home, self._ports, self._own, self._say = home, ports, own, say
+        self._secret = home / "secrets" / "telemetry"
+        self._password = secret(self._secret).hex()
+        self._socket = socket_folder(home, traces.SOCKET) / traces.SOCKET
         self._processes: list[Process] = []
 
     @property
     def settings(self) -> dict[str, str]:
         """What makes a suite record every request and send it here."""
         return {
-            "FILMGATE_OTLP_ENDPOINT": f"http://127.0.0.1:{self._own.otlp_port}",
-            "FILMGATE_TRITON_OTLP_URL": f"http://127.0.0.1:{self._own.traces_port}/v1/traces",
+            **traces.settings(self._socket, self._own.traces_port, self._password),
             "FILMGATE_EDGE_TRACE_RATIO": "1",
         }
 
     @property
     def prometheus(self) -> str:
-        """Where Prometheus answers."""
-        return f"http://127.0.0.1:{self._own.prometheus_port}"
+        """Where Prometheus answers, with its password."""
+        return self._url(self._own.prometheus_port)
 
     @property
     def traces(self) -> str:
-        """Where traces are shown."""
-        return f"http://127.0.0.1:{self._own.traces_port}"
+        """Where traces are shown, with the password."""
+        return self._url(self._own.traces_port)
+
+    def _url(self, port: int) -> str:
+        return f"http://{traces.USER}:{self._password}@127.0.0.1:{port}"
 
     def __enter__(self) -> "Watch":
         """Start both, and wait until they answer. Raises WatchError."""
@@ -98,8 +110,8 @@ class Watch:
                 environment = {**config.inherited(), "PYTHONPATH": f"{config.ROOT}:{config.ROOT / 'gen'}"}
                 self._processes.append(Process(name, command, environment, log, config.ROOT))
                 self._processes[-1].launch()
-            self._until(self._processes[0], f"{self.traces}/")
-            self._until(self._processes[1], f"{self.prometheus}/-/ready")
+            self._until(self._processes[0], f"http://127.0.0.1:{self._own.traces_port}/")
+            self._until(self._processes[1], f"http://127.0.0.1:{self._own.prometheus_port}/-/ready")
         except BaseException:
             self.__exit__()
             raise
@@ -117,18 +129,21 @@ class Watch:
             process.tend(self._say)
 
     def _receiver(self) -> list[str]:
-        own = self._own
-        return [sys.executable, "-m", "deploy.observability.traces", str(own.otlp_port), str(own.traces_port)]
+        folder, port = str(self._socket.parent), str(self._own.traces_port)
+        return [sys.executable, "-m", "deploy.observability.traces", folder, port, str(self._secret)]
 
     def _scraper(self) -> list[str]:
         program = shutil.which("prometheus")
         if program is None:
             raise WatchError("there is no Prometheus; run make packages-telemetry")
-        file = private_folder(self._home / "run") / "prometheus.yaml"
-        file.write_text(configuration(self._ports))
+        folder = private_folder(self._home / "run")
+        write_private(folder / "prometheus.yaml", configuration(self._ports).encode())
+        users = {"basic_auth_users": {traces.USER: hashed(self._password)}}
+        write_private(folder / "prometheus-web.yaml", yaml.safe_dump(users).encode())
         return [
             program,
-            f"--config.file={file}",
+            f"--config.file={folder / 'prometheus.yaml'}",
+            f"--web.config.file={folder / 'prometheus-web.yaml'}",
             f"--storage.tsdb.path={private_folder(self._home / 'prometheus')}",
             f"--storage.tsdb.retention.time={KEPT_DAYS}d",
             f"--web.listen-address=127.0.0.1:{self._own.prometheus_port}",
@@ -138,12 +153,31 @@ class Watch:
     def _until(self, process: Process, url: str) -> None:
         deadline = time.monotonic() + START_SECONDS
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        shown = base64.b64encode(f"{traces.USER}:{self._password}".encode()).decode()
+        request = urllib.request.Request(url, headers={"Authorization": f"Basic {shown}"})  # noqa: S310  loopback
         while True:
             try:
-                opener.open(url, timeout=1).close()
+                opener.open(request, timeout=5).close()
             except (urllib.error.URLError, OSError) as fault:
                 if not process.alive or time.monotonic() > deadline:
                     raise WatchError(f"{process.name} does not answer at {url}:\n{process.last_words()}") from fault
                 time.sleep(0.1)
             else:
                 return
+
+
+def hashed(password: str) -> str:
+    """Return the bcrypt hash of a password, as Prometheus wants it, made by the system's own crypt(3).
+
+    Raises WatchError where the system has none; on Debian libcrypt1 is essential.
+    """
+    try:
+        library = ctypes.CDLL("libcrypt.so.1")
+    except OSError as fault:
+        raise WatchError("the system has no libcrypt.so.1; install libcrypt1") from fault
+    library.crypt_gensalt.restype = library.crypt.restype = ctypes.c_char_p
+    salt = library.crypt_gensalt(b"$2b$", ROUNDS, os.urandom(16), 16)
+    made: bytes | None = library.crypt(password.encode(), salt) if salt else None
+    if made is None or not made.startswith(b"$2b$"):
+        raise WatchError("the system's crypt(3) makes no bcrypt hashes")
+    return made.decode()

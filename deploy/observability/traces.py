@@ -1,10 +1,13 @@
 """Keeps the last traces that it is sent by OTLP (gRPC, or HTTP as Triton sends), and shows them as text.
 
-For one machine: loopback, in memory, without a lock. A house with more than one has a collector of its own.
+For one machine, in memory; a house with more than one has a collector of its own. Other users of the machine neither
+read nor write: gRPC comes by a unix socket in a folder of ours, HTTP with a token (review S2, "loopback is no lock").
 """
 
 import base64
+import binascii
 import collections
+import hmac
 import http.server
 import json
 import signal
@@ -12,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
@@ -23,6 +27,8 @@ MOST_TRACES, MOST_SPANS = 500, 5000
 LARGEST_BODY = 16 * 2**20
 BAR = 40
 HTTP_PATH = "/v1/traces"
+SOCKET = "otlp.sock"
+USER = "filmgate"
 
 
 class Span(NamedTuple):
@@ -158,26 +164,29 @@ class _Grpc(trace_service_pb2_grpc.TraceServiceServicer, metrics_service_pb2_grp
 
 
 class Receiver:
-    """Listens on two loopback ports: gRPC for the suite, HTTP for Triton and for the pages. 0: a free one."""
+    """Takes gRPC of the suite on the unix socket `folder`/otlp.sock, HTTP of Triton on a loopback port with the pages.
 
-    def __init__(self, grpc_port: int = 0, http_port: int = 0) -> None:
-        self.traces = Traces()
+    Nobody else may enter `folder`. `token` (not empty) must come with every HTTP request, as a bearer token or as the
+    password of Basic. `http_port` 0: a free one.
+    """
+
+    def __init__(self, folder: Path, token: str, http_port: int = 0) -> None:
+        self.traces, self.token = Traces(), token
         self._grpc = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
         servicer = _Grpc(self.traces.take)
         self.metrics = servicer.metrics
         trace_service_pb2_grpc.add_TraceServiceServicer_to_server(servicer, self._grpc)
         metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(servicer, self._grpc)
-        self.grpc_port = self._grpc.add_insecure_port(f"127.0.0.1:{grpc_port}")
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", http_port), _pages(self.traces))
+        self.socket = folder / SOCKET
+        self.socket.unlink(missing_ok=True)  # what a killed one has left
+        self._grpc.add_insecure_port(f"unix:{self.socket}")
+        self._http = _Door(http_port, self.traces, token)
         self.http_port = int(self._http.server_address[1])
 
     @property
     def settings(self) -> dict[str, str]:
         """What makes a suite send its traces here."""
-        return {
-            "FILMGATE_OTLP_ENDPOINT": f"http://127.0.0.1:{self.grpc_port}",
-            "FILMGATE_TRITON_OTLP_URL": f"http://127.0.0.1:{self.http_port}{HTTP_PATH}",
-        }
+        return settings(self.socket, self.http_port, self.token)
 
     def start(self) -> None:
         """Begin to listen, in threads."""
@@ -191,6 +200,15 @@ class Receiver:
         self._http.server_close()
 
 
+def settings(socket: Path, http_port: int, token: str) -> dict[str, str]:
+    """Return what makes a suite send its traces to a receiver."""
+    return {
+        "FILMGATE_OTLP_ENDPOINT": f"unix:{socket}",
+        "FILMGATE_TRITON_OTLP_URL": f"http://127.0.0.1:{http_port}{HTTP_PATH}",
+        "FILMGATE_TRITON_OTLP_HEADERS": f"authorization=Bearer {token}",
+    }
+
+
 def _of_json(body: bytes) -> trace_service_pb2.ExportTraceServiceRequest:
     """Read OTLP's JSON, whose ids are hex where protobuf's own JSON has base64."""
     told = json.loads(body)
@@ -201,42 +219,82 @@ def _of_json(body: bytes) -> trace_service_pb2.ExportTraceServiceRequest:
     return json_format.ParseDict(told, trace_service_pb2.ExportTraceServiceRequest(), ignore_unknown_fields=True)
 
 
-def _pages(traces: Traces) -> type[http.server.BaseHTTPRequestHandler]:
-    class Pages(http.server.BaseHTTPRequestHandler):
-        timeout = 10
+def _shown(authorization: str) -> str:
+    """The token that a request shows, "" for none."""
+    scheme, _, rest = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(rest, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
 
-        def do_GET(self) -> None:
+
+class _Pages(http.server.BaseHTTPRequestHandler):
+    server: "_Door"
+    timeout = 10
+
+    def do_GET(self) -> None:
+        if self._let_in():
+            traces = self.server.traces
             spans = traces.spans(self.path.removeprefix("/traces/"))
             self._answer(200 if spans or self.path == "/" else 404, waterfall(spans) if spans else listing(traces))
 
-        def do_POST(self) -> None:
-            length = int(self.headers.get("Content-Length", "0"))
-            if self.path != HTTP_PATH or length > LARGEST_BODY:
-                self._answer(404, "")
-                return
-            traces.take(_of_json(self.rfile.read(length)))
-            self._answer(200, "{}")
+    def do_POST(self) -> None:
+        if not self._let_in():
+            return
+        length = self.headers.get("Content-Length", "")
+        if self.path != HTTP_PATH or not length.isdecimal() or int(length) > LARGEST_BODY:
+            self._answer(404, "")
+            return
+        try:
+            self.server.traces.take(_of_json(self.rfile.read(int(length))))
+        except (ValueError, LookupError, TypeError, json_format.ParseError):
+            self._answer(400, "")
+            return
+        self._answer(200, "{}")
 
-        def _answer(self, status: int, text: str) -> None:
-            body = text.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "text/plain; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def _let_in(self) -> bool:
+        """Refuse whoever does not show the token."""
+        if hmac.compare_digest(_shown(self.headers.get("Authorization", "")).encode(), self.server.token.encode()):
+            return True
+        self._answer(401, "")
+        return False
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
+    def _answer(self, status: int, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        if status == 401:
+            self.send_header("WWW-Authenticate", f'Basic realm="{USER}"')
+        self.end_headers()
+        self.wfile.write(body)
 
-    return Pages
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class _Door(http.server.ThreadingHTTPServer):
+    """The HTTP side, on loopback; every request shows the token."""
+
+    def __init__(self, port: int, traces: Traces, token: str) -> None:
+        super().__init__(("127.0.0.1", port), _Pages)
+        self.traces, self.token = traces, token
 
 
 def main(arguments: list[str]) -> int:
-    """Receive and show until a signal: `python -m deploy.observability.traces GRPC_PORT HTTP_PORT`."""
-    if len(arguments) != 2 or not all(text.isdigit() for text in arguments):
-        sys.stderr.write("use: python -m deploy.observability.traces GRPC_PORT HTTP_PORT\n")
+    """Receive and show until a signal: `python -m deploy.observability.traces FOLDER HTTP_PORT TOKEN_FILE`.
+
+    The token comes in a file, since everybody can read a command line.
+    """
+    if len(arguments) != 3 or not arguments[1].isdigit():
+        sys.stderr.write("use: python -m deploy.observability.traces FOLDER HTTP_PORT TOKEN_FILE\n")
         return 2
-    receiver = Receiver(*map(int, arguments))
+    folder, port, file = arguments
+    receiver = Receiver(Path(folder), Path(file).read_bytes().hex(), int(port))
     receiver.start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     receiver.stop()

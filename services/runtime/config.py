@@ -40,7 +40,7 @@ class Settings:
     metrics_port: int = 0
     """Where Prometheus reads, on plain HTTP; 0: nowhere."""
     otlp_endpoint: str = ""
-    """Where traces and metrics are sent by OTLP over gRPC, such as http://127.0.0.1:4317; empty: nowhere."""
+    """Where traces and metrics go by OTLP over gRPC, such as http://127.0.0.1:4317 or unix:/path; empty: nowhere."""
     secrets: Path = Path(".filmgate/secrets")
     keys: Path = Path(".filmgate-keys")
     objects: str = ".filmgate/objects"
@@ -74,6 +74,14 @@ class Settings:
         certs = self.home / "certs"
         paths = (self.tls_ca or certs / "ca.crt", self.tls_cert or certs / f"{self.name}.crt")
         return (*(path.read_bytes() for path in paths), (self.tls_key or certs / f"{self.name}.key").read_bytes())  # type: ignore[return-value]
+
+
+def plain(endpoint: str) -> bool | None:
+    """Return how the OTLP exporters reach an endpoint: True without TLS, None as its scheme says.
+
+    A unix socket (`unix:/path`) has no TLS and needs none: its folder lets nobody else in.
+    """
+    return True if endpoint.startswith("unix:") else None
 
 
 def from_env(cls: type[T], environ: Mapping[str, str] | None = None) -> T:

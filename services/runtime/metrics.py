@@ -26,6 +26,8 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from services.runtime import config
+
 PATH = "/metrics"
 SEND_SECONDS, SEND_TIMEOUT_SECONDS = 15.0, 2
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
@@ -72,7 +74,8 @@ def _sender() -> Iterable[MetricReader]:
     if _endpoint:
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter  # noqa: PLC0415  rare
 
-        exporter = OTLPMetricExporter(_endpoint, timeout=SEND_TIMEOUT_SECONDS)
+        insecure = config.plain(_endpoint)
+        exporter = OTLPMetricExporter(_endpoint, insecure=insecure, timeout=SEND_TIMEOUT_SECONDS)
         yield PeriodicExportingMetricReader(exporter, export_interval_millis=SEND_SECONDS * 1000)
 
 

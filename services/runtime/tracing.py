@@ -13,7 +13,7 @@ from opentelemetry import context, trace
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from sqlalchemy import Engine
 
-from services.runtime import telemetry
+from services.runtime import config, telemetry
 from services.runtime.caller import Call
 
 if TYPE_CHECKING:  # a process that sends nothing need not have it in memory
@@ -47,7 +47,7 @@ def configure(process: str, endpoint: str) -> None:
     if endpoint:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415  rare
 
-        record(process, OTLPSpanExporter(endpoint, timeout=SEND_TIMEOUT_SECONDS))
+        record(process, OTLPSpanExporter(endpoint, insecure=config.plain(endpoint), timeout=SEND_TIMEOUT_SECONDS))
 
 
 def record(process: str, exporter: "SpanExporter") -> "TracerProvider":

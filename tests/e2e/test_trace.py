@@ -40,9 +40,9 @@ BELOW = {
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
     """Where the suite sends its traces."""
-    made = Receiver()
+    made = Receiver(tmp_path_factory.mktemp("otlp"), "token")
     made.start()
     yield made
     made.stop()

@@ -6,12 +6,14 @@ got. Only root can become somebody else, so an ordinary user skips these tests (
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
@@ -21,8 +23,10 @@ from services.generation.triton.client import NAMED
 
 USER = 65534
 SECONDS = 5.0
-EVIL = "import os\nclass TritonPythonModel:\n    def initialize(self, args):\n        open({mark!r}, 'w').write('in')\n"
-CONFIG = json.dumps({"backend": "python", "max_batch_size": 0})
+EVIL = "open({mark!r}, 'w').write('in')\n"
+"""Bears the name of what every model's process loads first, so that it runs whatever the server has installed."""
+TENSOR = {"name": "X", "data_type": "TYPE_UINT8", "dims": [-1]}
+CONFIG = json.dumps({"name": "evil", "backend": "python", "input": [TENSOR], "output": [{**TENSOR, "name": "Y"}]})
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can try what another user of the machine can")
 
 
@@ -50,7 +54,8 @@ def triton(port: int, authority: str, mark: str) -> dict[str, str]:
 
 
 def _calls(server: InferenceServerClient, mark: str) -> dict[str, Callable[[], object]]:
-    files = {"file:1/model.py": EVIL.format(mark=mark).encode()}
+    code = EVIL.format(mark=mark).encode()
+    files = {"file:1/model.py": code, "file:1/numpy.py": code}
     return {
         "load": lambda: server.load_model("evil", config=CONFIG, files=files, client_timeout=SECONDS),
         "index": lambda: server.get_model_repository_index(client_timeout=SECONDS),
@@ -75,7 +80,30 @@ def files(folder: str) -> list[str]:
     return open_to_them
 
 
-ACTIONS: dict[str, Callable[..., Any]] = {"triton": triton, "files": files}
+def web(url: str) -> dict[str, int]:
+    """Read and post where telemetry listens, without its password; return the status of each."""
+    found = {}
+    with httpx.Client(base_url=url, trust_env=False, timeout=SECONDS) as client:
+        for path in ("/", "/traces/x", "/metrics", "/api/v1/targets", "/api/v1/query?query=up"):
+            found[f"GET {path}"] = client.get(path).status_code
+        found["POST /v1/traces"] = client.post("/v1/traces", json={"resourceSpans": []}).status_code
+    return found
+
+
+def sockets(paths: list[str]) -> list[str]:
+    """Return the unix sockets, of these paths, that take their connection."""
+    open_to_them = []
+    for path in paths:
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(path)
+            except OSError:
+                continue
+            open_to_them.append(path)
+    return open_to_them
+
+
+ACTIONS: dict[str, Callable[..., Any]] = {"triton": triton, "files": files, "web": web, "sockets": sockets}
 
 
 def main(action: str, arguments: str) -> int:

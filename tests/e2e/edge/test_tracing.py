@@ -21,8 +21,8 @@ OURS = re.compile(r"00-(?!a{32})[0-9a-f]{32}-(?!b{16})[0-9a-f]{16}-0([01])")
 
 
 @pytest.fixture(scope="module")
-def receiver():
-    made = Receiver()
+def receiver(tmp_path_factory):
+    made = Receiver(tmp_path_factory.mktemp("otlp"), "token")
     made.start()
     yield made
     made.stop()

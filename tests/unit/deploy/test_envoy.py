@@ -41,10 +41,11 @@ def manager(configuration: dict) -> dict:
     return listener["filter_chains"][0]["filters"][0]["typed_config"]
 
 
-@pytest.mark.parametrize("kind", ["embedded", "production"])
+@pytest.mark.parametrize("kind", ["embedded", "telemetry", "production"])
 def test_envoy_finds_it_sound(certs, tmp_path, kind):
     changes = {
         "embedded": {},
+        "telemetry": {"otlp_endpoint": f"unix:{tmp_path}/otlp.sock"},
         "production": {
             "addresses": {name: f"{name}.filmgate.svc:8101" for name in upstreams.NAMES},
             "bind": "0.0.0.0",
@@ -81,7 +82,13 @@ def test_with_an_endpoint_a_share_of_requests_is_traced_and_no_stranger_decides(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"trace_ratio": 1.5}, {"trace_ratio": -0.1}, {"otlp_endpoint": "127.0.0.1:4317"}, {"otlp_endpoint": "http://x"}],
+    [
+        {"trace_ratio": 1.5},
+        {"trace_ratio": -0.1},
+        {"otlp_endpoint": "127.0.0.1:4317"},
+        {"otlp_endpoint": "http://x"},
+        {"otlp_endpoint": "unix:relative"},
+    ],
 )
 def test_a_trace_setting_that_cannot_be_is_refused(certs, changes):
     with pytest.raises(ValueError, match=r"trace|OTLP"):

@@ -1,10 +1,12 @@
 """Prometheus takes our configuration and rules, each rule is tested, and nothing asks for a metric that is not ours."""
 
+import base64
 import json
 import re
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -102,8 +104,52 @@ def test_the_oldest_trace_goes_when_there_are_too_many() -> None:
     assert [traces.spans(trace)[0].name for trace in traces.ids()] == ["third", "second"]
 
 
-def test_the_receiver_listens_on_loopback_alone() -> None:
-    receiver = Receiver()
-    receiver.start()
-    assert all("//127.0.0.1:" in url for url in receiver.settings.values())
-    receiver.stop()
+@pytest.fixture
+def receiver(tmp_path):
+    made = Receiver(tmp_path, "the token")
+    made.start()
+    yield made
+    made.stop()
+
+
+def asked(receiver: Receiver, method: str, path: str, body: bytes = b"", **headers: str) -> int:
+    url = f"http://127.0.0.1:{receiver.http_port}{path}"
+    return httpx.Client(trust_env=False).request(method, url, content=body, headers=headers).status_code
+
+
+BASIC = "Basic " + base64.b64encode(b"anybody:the token").decode()
+
+
+@pytest.mark.parametrize("shown", ["Bearer the token", "bearer the token", BASIC])
+def test_the_receiver_opens_to_its_token(receiver, shown) -> None:
+    assert asked(receiver, "GET", "/", authorization=shown) == 200
+    assert asked(receiver, "POST", "/v1/traces", b'{"resourceSpans": []}', authorization=shown) == 200
+
+
+@pytest.mark.parametrize(
+    "shown", ["", "Bearer", "Bearer the", "the token", "Basic the token", "Basic YQ==", "Digest the token"]
+)
+def test_the_receiver_opens_to_nothing_else(receiver, shown) -> None:
+    assert asked(receiver, "GET", "/", authorization=shown) == 401
+    assert asked(receiver, "POST", "/v1/traces", b'{"resourceSpans": []}', authorization=shown) == 401
+    assert receiver.traces.ids() == []
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"resourceSpans": 7}', b"\xff"])
+def test_a_body_that_is_no_trace_is_refused(receiver, body) -> None:
+    assert asked(receiver, "POST", "/v1/traces", body, authorization="Bearer the token") == 400
+
+
+def test_the_receivers_socket_is_where_only_its_owner_comes(tmp_path) -> None:
+    watch = local.Watch(tmp_path / "home", Ports(), local.WatchPorts())
+    socket = Path(watch.settings["FILMGATE_OTLP_ENDPOINT"].removeprefix("unix:"))
+    assert socket.parent.stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "home" / "secrets" / "telemetry").stat().st_mode & 0o777 == 0o600
+    assert watch.settings["FILMGATE_TRITON_OTLP_URL"].startswith("http://127.0.0.1:")
+
+
+def test_prometheus_takes_the_password_that_is_rendered(tmp_path) -> None:
+    assert local.hashed("a") != local.hashed("a"), "each has a salt of its own"
+    file = tmp_path / "web.yaml"
+    file.write_text(yaml.safe_dump({"basic_auth_users": {"filmgate": local.hashed("a")}}))
+    promtool("check", "web-config", str(file))

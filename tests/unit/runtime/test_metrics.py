@@ -120,8 +120,8 @@ def test_port_zero_is_no_page() -> None:
     metrics.serve("127.0.0.1", 0)()
 
 
-def test_with_an_endpoint_the_same_goes_out_by_otlp() -> None:
-    receiver = Receiver()
+def test_with_an_endpoint_the_same_goes_out_by_otlp(tmp_path) -> None:
+    receiver = Receiver(tmp_path, "token")
     receiver.start()
     endpoint = receiver.settings["FILMGATE_OTLP_ENDPOINT"]
     told = f"metrics.configure('toy', '{endpoint}'); metrics.count('filmgate_lots_lapsed_total', 2)"
