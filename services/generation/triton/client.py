@@ -18,6 +18,7 @@ ASKING_SECONDS = 5.0
 UNLOADED = "unloaded"
 LARGEST_FILE = 2**30
 LARGEST_MESSAGE = 64 * 2**20
+_UNSENT = "failed to connect to all addresses"
 SERVER_NAME = "triton"
 """The one name in its certificate, whatever address it is reached at."""
 NAMED = [("grpc.ssl_target_name_override", SERVER_NAME)]
@@ -37,7 +38,8 @@ CHANNEL = [
 class ModelUnavailable(Exception):
     """The server cannot be reached, or has not loaded the model; nothing was answered.
 
-    `cut` says that the connection broke, or that there is none: perhaps the job has killed the server.
+    `cut` says that the connection broke with the job on it: perhaps the job has killed the server. A job that never
+    left, since there was no connection, has harmed nothing.
     """
 
     def __init__(self, message: str, *, cut: bool = False) -> None:
@@ -219,7 +221,10 @@ def _broken(fault: grpc.aio.AioRpcError, begun: bool) -> Exception:
     if fault.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return RunTimedOut("The deadline passed before the last piece.")
     if fault.code() is grpc.StatusCode.UNAVAILABLE and not begun:
-        return ModelUnavailable("The model server cannot be reached.", cut=True)
+        # gRPC says this of a call that it could not hand to any connection. A neighbour of the job that has killed the
+        # server meets it, after its own look at the server, and must not be blamed for it.
+        unsent = _UNSENT in (fault.details() or "")
+        return ModelUnavailable("The model server cannot be reached.", cut=not unsent)
     return ModelGone(f"The stream broke: {fault.code().name}.", cut=True)
 
 

@@ -111,6 +111,10 @@ def test_destroy_wants_the_word_yes(command, confirm):
 
 def test_make_passes_the_word_on():
     said = subprocess.run(
-        ["make", "-n", "destroy", "CONFIRM=yes"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "-n", "destroy", "CONFIRM=yes"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert said.endswith('deploy.local destroy --confirm "yes"\n')

@@ -85,9 +85,11 @@ async def test_a_killed_server_is_gone_then_unavailable_then_back(fresh_triton):
     with pytest.raises(ModelGone) as gone:
         await _harmed(connected, fresh_triton.process.kill)
     assert not gone.value.dead
-    with pytest.raises(ModelUnavailable):
-        await made(connected, SMALL)
+    assert gone.value.cut, "a job that was on the server is suspected"
     await asyncio.to_thread(fresh_triton.process.end)
+    with pytest.raises(ModelUnavailable) as unsent:
+        await made(connected, SMALL)
+    assert not unsent.value.cut, "a job that never reached the server is not"
     await asyncio.to_thread(fresh_triton.start)
     await connected.close()
     again = client.connect(fresh_triton.address, fresh_triton.tls)
