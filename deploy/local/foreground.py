@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local import customer, demo
+from deploy.local.client import Refused
 from deploy.local.lock import AlreadyRunning
 from deploy.local.migrations import MigrationError
 from deploy.local.postgres import PostgresError
@@ -14,9 +15,9 @@ from deploy.local.running import Stopped, Tell, run
 from deploy.local.suite import Suite, SuiteError
 from deploy.local.triton import TritonError
 from deploy.observability.local import WatchError
-from services.runtime.config import ConfigError
+from services.runtime.config import StartFault
 
-FAULTS = (SuiteError, MigrationError, PostgresError, TritonError, WatchError, ConfigError, PermissionError)
+FAULTS = (SuiteError, MigrationError, PostgresError, TritonError, WatchError, StartFault, Refused, OSError)
 TRY = """Your key: {key}
 
 Try, in another terminal:

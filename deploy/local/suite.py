@@ -21,7 +21,7 @@ from deploy.local.postgres import SOCKET, Postgres
 from deploy.local.process import Process
 from deploy.local.triton import Triton, tracing
 from services.generation.worker.config import WorkerSettings
-from services.runtime.config import from_env
+from services.runtime.config import CANNOT, from_env
 
 SERVICES = ("auth", "billing", "generation", "privacy")
 COMMANDS = {
@@ -234,6 +234,8 @@ class Suite:
             self._refuse_empty(process)
         if process.alive and time.monotonic() < deadline:
             return
+        if not process.alive and (sentence := _told_by(process)):
+            raise SuiteError(f"{name} cannot start: {sentence} (its log: {process.log})")
         fate = f"was not ready in time, its process is {'alive' if process.alive else process.ending()}"
         raise SuiteError(f"{name} {fate}. Its log is {process.log}:\n{process.last_words()}")
 
@@ -250,3 +252,9 @@ class Suite:
 
     def _told(self, name: str) -> None:
         self.say(f"  {name:<12} ready after {time.monotonic() - self._began:4.1f} s")
+
+
+def _told_by(process: Process) -> str:
+    """What an ended process said that a person must mend, "" for one that ended otherwise."""
+    said = [line for line in process.last_words(3).splitlines() if line.startswith(CANNOT)]
+    return said[-1].removeprefix(CANNOT) if said and process.status == 1 else ""

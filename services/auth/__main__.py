@@ -29,7 +29,7 @@ from services.auth.standings.api import Standings
 from services.auth.tokens import grants
 from services.auth.tokens.api import Tokens
 from services.auth.tokens.keyring import Keyring, secret_file
-from services.runtime import channels, metrics, profile, server, telemetry, tracing
+from services.runtime import channels, config, metrics, profile, server, telemetry, tracing
 from services.runtime.caller import Verifier
 from services.runtime.clock import Clock, SystemClock, follow
 from services.runtime.config import from_env
@@ -119,7 +119,9 @@ async def serve(settings: AuthSettings) -> None:
     feed_database = Database(settings.database_url, pool_size=2)  # its own: no rush of calls may delay the feed
     await database.require_revision("auth")
     if settings.service_accounts is not None:
-        await grants.apply(database, grants.read(settings.service_accounts), clock)
+        with config.reading(f"FILMGATE_SERVICE_ACCOUNTS {settings.service_accounts}"):
+            granted = grants.read(settings.service_accounts)
+        await grants.apply(database, granted, clock)
     keyring = Keyring(database, settings.secrets, clock)
     await keyring.load()
     house = House(
@@ -174,4 +176,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(config.told(main, sys.argv[1:]))

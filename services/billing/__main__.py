@@ -7,13 +7,14 @@ from filmgate.billing.v1 import prices_pb2, prices_pb2_grpc, wallets_pb2, wallet
 from services.billing import audit, clients
 from services.billing.config import BillingSettings
 from services.billing.prices import api as prices
+from services.billing.prices.domain import BookError
 from services.billing.prices.shelf import Shelf
 from services.billing.wallets import api as wallets
 from services.billing.wallets import store
 from services.billing.wallets.census import Census
 from services.billing.wallets.expiry import ExpirySweep
 from services.billing.wallets.ledger import Ledger
-from services.runtime import channels, metrics, profile, server, telemetry, tracing
+from services.runtime import channels, config, metrics, profile, server, telemetry, tracing
 from services.runtime.caller import Verifier
 from services.runtime.clock import Clock, SystemClock, follow
 from services.runtime.config import from_env
@@ -47,9 +48,12 @@ async def serve(settings: BillingSettings) -> None:
     await database.require_revision("billing")
     shelf, rules = Shelf(clock), profile.load(settings.profile)
     ledger = Ledger(rules, shelf, settings.journals_per_hour)
-    async with database.transaction() as session:
-        await shelf.publish(session)
-        await ledger.check(session, clock.now())
+    try:
+        async with database.transaction() as session:
+            await shelf.publish(session)
+            await ledger.check(session, clock.now())
+    except BookError as fault:
+        raise config.StartFault(f"the price books cannot be used: {fault}") from fault
     auth, privacy = channels.connect("auth", settings), channels.connect("privacy", settings)
     handlers = audit.handlers(clients.Audit(privacy))
     runner = Runner(
@@ -112,4 +116,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(config.told(main, sys.argv[1:]))

@@ -23,7 +23,7 @@ from services.generation.videos.admission import Admission
 from services.generation.videos.message import Writer
 from services.generation.videos.watch import Feed
 from services.generation.worker.bells import Bell
-from services.runtime import channels, metrics, profile, server, telemetry, tracing
+from services.runtime import channels, config, metrics, profile, server, telemetry, tracing
 from services.runtime.caller import Verifier
 from services.runtime.clock import SystemClock, follow
 from services.runtime.config import Settings, from_env
@@ -61,11 +61,13 @@ async def serve(settings: GenerationSettings) -> None:
     """Answer the RPCs of videos, models and files until told to end."""
     clock, database, rules = SystemClock(), Database(settings.database_url), profile.load(settings.profile)
     await database.require_revision("generation")
+    with config.reading("the word lists of moderation"):
+        lists = words.load(settings.word_lists, rules.moderation.word_lists)
     auth, billing = channels.connect("auth", settings), channels.connect("billing", settings)
     orders = Admission(
         database,
         clients.Billing(billing),
-        words.load(settings.word_lists, rules.moderation.word_lists),
+        lists,
         Writer(settings.public_url),
         clock,
         settings,
@@ -138,4 +140,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(config.told(main, sys.argv[1:]))

@@ -11,7 +11,7 @@ from services.privacy.policies import api as policies
 from services.privacy.policies import first
 from services.privacy.policies.jobs import Handlers
 from services.privacy.retention.sweep import Sweep
-from services.runtime import channels, metrics, server, telemetry, tracing
+from services.runtime import channels, config, metrics, server, telemetry, tracing
 from services.runtime.caller import Verifier
 from services.runtime.clock import Clock, SystemClock, follow
 from services.runtime.config import from_env
@@ -81,4 +81,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(config.told(main, sys.argv[1:]))

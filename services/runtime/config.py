@@ -3,20 +3,28 @@
 A secret setting may come as a file: FILMGATE_DATABASE_URL_FILE names the file that holds FILMGATE_DATABASE_URL.
 """
 
+import contextlib
 import dataclasses
 import os
+import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+CANNOT = "cannot start: "
+"""Begins the one line on standard error; the supervisor of one machine finds it in the log by it."""
 SECRET: Mapping[str, Any] = types.MappingProxyType({"secret": True})
 """Metadata of a setting that may come as a file, so that no value stands in a manifest or in the list of processes."""
 
 
-class ConfigError(Exception):
+class StartFault(RuntimeError):
+    """A file or a setting is not as it must be; the message says which, and what is wrong with it."""
+
+
+class ConfigError(StartFault):
     """The environment does not make valid settings; the message names every fault."""
 
 
@@ -141,3 +149,28 @@ def _parse(kind: Any, text: str) -> Any:
         return kind(text)
     except (TypeError, ValueError):
         raise ValueError(f"is not a valid {kind.__name__}") from None
+
+
+@contextlib.contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn whatever is wrong with a file that the block reads into a StartFault that names `what` it is.
+
+    For reading alone: a fault of the network or of a database in the block would be told as one of the file.
+    """
+    import yaml  # noqa: PLC0415  make clean reads settings by a Python that has none
+
+    try:
+        yield
+    except StartFault:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as fault:
+        raise StartFault(f"{what} cannot be used: {str(fault) or type(fault).__name__}") from fault
+
+
+def told(main: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Run a process's main and return its exit status; a StartFault is one line on standard error, and 1."""
+    try:
+        return main(arguments)
+    except StartFault as fault:
+        sys.stderr.write(f"{CANNOT}{' '.join(str(fault).split())}\n")
+        return 1

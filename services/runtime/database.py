@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, a
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
 
 from services.runtime import errors, telemetry, tracing
+from services.runtime.config import StartFault
 
 Time = sa.DateTime(timezone=True)
 """Column type of a moment: aware, UTC."""
@@ -168,12 +169,12 @@ class Database:
             await session.execute(sa.text("SELECT 1"))
 
     async def require_revision(self, service: str) -> None:
-        """Raise RuntimeError unless the database stands at the newest migration of this service's code."""
+        """Raise StartFault unless the database stands at the newest migration of this service's code."""
         async with self.engine.connect() as connection:
             found = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
         wanted = ScriptDirectory.from_config(_config(service)).get_current_head()
         if found != wanted:
-            raise RuntimeError(f"the database is at {found}, the code needs {wanted}: run {service} migrate")
+            raise StartFault(f"the database is at {found}, the code needs {wanted}: run {service} migrate")
 
     async def close(self) -> None:
         """Close all connections."""

@@ -12,10 +12,12 @@ from typing import Any
 
 import yaml
 
+from services.runtime.config import StartFault
+
 FOLDER = Path(__file__).parent.parent.parent / "profiles"
 
 
-class ProfileError(Exception):
+class ProfileError(StartFault):
     """A profile file is wrong; the message names the field."""
 
 
@@ -139,8 +141,12 @@ def load(name: str, folder: Path = FOLDER) -> Profile:
 def _read(folder: Path, name: str) -> dict[str, Any]:
     path = folder / f"{name}.yaml"
     if not name.isidentifier() or not path.is_file():
-        raise ProfileError(f"there is no profile {name!r}")
-    rules = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
+        raise ProfileError(f"there is no profile {name!r} in {folder}; there are {known}. Your own comes by its path")
+    try:
+        rules = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError) as fault:
+        raise ProfileError(f"profile {path} cannot be read: {fault}") from fault
     if not isinstance(rules, dict):
         raise ProfileError(f"profile {name} is not a mapping")
     return rules

@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_g
 
 from services.runtime import channels, clock, metrics, telemetry
 from services.runtime.caller import STAFF, Policy, Verifier
-from services.runtime.config import Settings
+from services.runtime.config import Settings, StartFault
 from services.runtime.interceptors import Interceptors
 
 GRACE_SECONDS = 15.0
@@ -244,7 +244,7 @@ def _end_signal() -> asyncio.Event:
 
 
 def refuse_outside(settings: Settings, embedded: Sequence[str]) -> None:
-    """Raise RuntimeError when `bind` is not loopback while something is on that is made for one machine.
+    """Raise StartFault when `bind` is not loopback while something is on that is made for one machine.
 
     That is the self-made CA, a clock that tests move, and what a process names in `embedded` (architecture, section 2).
     """
@@ -254,7 +254,7 @@ def refuse_outside(settings: Settings, embedded: Sequence[str]) -> None:
     faults = [*embedded, *(["the self-made CA"] if issuer == EMBEDDED_CA else [])]
     faults += [clock.TEST_CLOCK] if settings.clock_file else []
     if faults:
-        raise RuntimeError(f"with {', '.join(faults)} this process listens on loopback only, not on {settings.bind}")
+        raise StartFault(f"with {', '.join(faults)} this process listens on loopback only, not on {settings.bind}")
 
 
 def _measured(settings: Settings) -> Callable[[], Awaitable[object]]:

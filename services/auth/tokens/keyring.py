@@ -18,6 +18,7 @@ from services.auth.tokens import domain, store
 from services.auth.tokens.domain import Published
 from services.runtime import telemetry
 from services.runtime.clock import Clock
+from services.runtime.config import StartFault, reading
 from services.runtime.database import Database
 
 RELOAD_SECONDS = 60.0
@@ -35,7 +36,7 @@ class Keyring:
         self.published: Sequence[Published] = ()
 
     async def load(self) -> None:
-        """Read the files and publish what is new. Raises RuntimeError when there is no key and none can be made."""
+        """Read the files and publish what is new. Raises StartFault for a file that is no key."""
         private = await asyncio.to_thread(_read, self._secrets)
         public = {kid: key.public_key().public_bytes_raw() for kid, key in private.items()}
         async with self._database.transaction() as session:
@@ -88,9 +89,10 @@ def _read(secrets: Path) -> dict[str, Ed25519PrivateKey]:
         secret_file(secrets, "signing_key.pem", new_key())
     keys = {}
     for path in sorted(secrets.glob("signing_key*.pem")):
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        with reading(f"the signing key {path.name}"):
+            key = serialization.load_pem_private_key(path.read_bytes(), password=None)
         if not isinstance(key, Ed25519PrivateKey):
-            raise RuntimeError(f"{path.name} is no Ed25519 key")
+            raise StartFault(f"{path.name} is no Ed25519 key")
         keys[domain.kid_of(key.public_key().public_bytes_raw())] = key
     return keys
 

@@ -9,7 +9,8 @@ import yaml
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.billing.prices import store
-from services.billing.prices.domain import PriceBook
+from services.billing.prices.domain import BookError, PriceBook, parse
+from services.runtime import config
 from services.runtime.clock import Clock
 from services.runtime.database import Session
 
@@ -18,8 +19,18 @@ _FRESH_SECONDS = 60.0
 
 
 def contents(folder: Path = FOLDER) -> list[dict[str, Any]]:
-    """Read the books of a folder, in the order of their names."""
-    return [yaml.safe_load(path.read_text("utf-8")) for path in sorted(folder.glob("*.yaml"))]
+    """Read the books of a folder, in the order of their names. Raises StartFault, with the name of the bad one."""
+    return [_content(path) for path in sorted(folder.glob("*.yaml"))]
+
+
+def _content(path: Path) -> dict[str, Any]:
+    with config.reading(f"price book {path.name}"):
+        content: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+        try:
+            parse(content)
+        except BookError as fault:
+            raise ValueError(str(fault)) from fault  # so that the sentence names the file
+    return content
 
 
 class Shelf:

@@ -11,6 +11,7 @@ from services.billing.prices import money
 from services.billing.prices.shelf import Shelf
 from services.billing.wallets import domain, store
 from services.billing.wallets.domain import Ending, Moment, Movement, Order, Terms
+from services.runtime.config import StartFault
 from services.runtime.database import Session
 from services.runtime.profile import Profile
 
@@ -45,10 +46,10 @@ class Ledger:
         return prices.in_force(await self._shelf.books(session), now).currency
 
     async def check(self, session: Session, now: Moment) -> None:
-        """Raise ValueError when the profile gives its credit in another currency than the prices are in."""
+        """Raise StartFault when the profile gives its credit in another currency than the prices are in."""
         currency = await self.currency(session, now)
         if self._trial.amount_micros and self._trial.currency != currency:
-            raise ValueError(f"the profile's trial credit is in {self._trial.currency}, the price book in {currency}")
+            raise StartFault(f"the profile's trial credit is in {self._trial.currency}, the price book in {currency}")
 
     async def open(self, session: Session, organization: str, now: Moment) -> None:
         """Make the wallet with its trial credit unless it exists; of two at once one makes it, the other waits."""

@@ -23,7 +23,7 @@ from services.generation.worker.bells import Ear
 from services.generation.worker.config import WorkerSettings
 from services.generation.worker.make import Maker
 from services.generation.worker.parts import Every, Ready, Reports, Slots, restore
-from services.runtime import channels, profile, server
+from services.runtime import channels, config, profile, server
 from services.runtime.clock import SystemClock
 from services.runtime.config import ConfigError
 from services.runtime.database import Database
@@ -40,10 +40,11 @@ LEAST_SIDE, LONGEST_SECONDS, FRAME_RATE = 480, 60.0, 24
 
 
 async def work(settings: WorkerSettings) -> None:
-    """Work until told to end. Raises LabelUnfit, JobRefused or AigcInvalid at once when the profile's labels cannot
-    be made, ConfigError for a model that the catalogue does not know."""
+    """Work until told to end. Raises StartFault at once when the profile's labels cannot be made,
+    ConfigError for a model that the catalogue does not know."""
     rules = profile.load(settings.profile)
-    check_labels(rules, settings.provider_code)
+    with config.reading("the labels of the profile, or FILMGATE_PROVIDER_CODE,"):
+        check_labels(rules, settings.provider_code)
     check_models(settings.offered)
     scratch.sweep()
     model_server = triton.connect(settings.triton_address, settings.triton_tls())

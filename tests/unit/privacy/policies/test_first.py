@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from services.privacy.config import PrivacySettings
 from services.privacy.policies import first, store
 from services.privacy.policies.tables import PolicyRow
-from services.runtime.errors import Failure
+from services.runtime.config import StartFault
 from services.runtime.pages import Page
 
 SHIPPED = PrivacySettings().policy_texts
@@ -84,5 +84,5 @@ async def test_a_file_that_is_no_text_stops_the_start(texts: Path, name: str, te
 
 async def test_a_text_in_one_language_only_stops_the_start(database, clock, texts: Path):
     (texts / "terms" / "0001.zh.md").unlink()
-    with pytest.raises(Failure, match="zh"):
+    with pytest.raises(StartFault, match=r"terms/0001\.\*\.md cannot be published: texts must have the language zh"):
         await first.publish_all(database, texts, clock)

@@ -1,0 +1,35 @@
+"""A price book that is not as it must be is named in one sentence before anything is published (review A7)."""
+
+import pytest
+import yaml
+
+from services.billing.prices import shelf
+from services.runtime.config import StartFault
+
+GOOD = shelf.contents()[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rates: [",
+        "",
+        "- 1",
+        yaml.safe_dump({**GOOD, "discount": 5}),
+        yaml.safe_dump({**GOOD, "effective_time": "soon"}),
+        yaml.safe_dump({**GOOD, "effective_time": 7}),
+        yaml.safe_dump({**GOOD, "rates": "free"}),
+        yaml.safe_dump({**GOOD, "outcomes": None}),
+        yaml.safe_dump({**GOOD, "version": "one"}),
+        b"\xff",
+    ],
+)
+def test_a_bad_book_is_named(tmp_path, text):
+    (tmp_path / "0001.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(StartFault, match=r"price book 0001\.yaml cannot be used: ."):
+        shelf.contents(tmp_path)
+
+
+def test_a_good_book_is_read(tmp_path):
+    (tmp_path / "0001.yaml").write_text(yaml.safe_dump(GOOD))
+    assert shelf.contents(tmp_path) == [GOOD]
