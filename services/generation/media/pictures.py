@@ -17,6 +17,7 @@ from services.runtime import telemetry
 from services.runtime.errors import INTERNAL, PEER_UNAVAILABLE, Failure
 
 ALLOWED = "PNG, JPEG, WebP"
+JPEG_HEAD = b"\xff\xd8\xff"
 _ROOT = str(Path(__file__).resolve().parents[3])
 START = f"import sys; sys.path.append({_ROOT!r}); from services.generation.media.decoder import run; run(sys.argv[1:])"
 """With -I Python looks neither at the environment nor into the current folder, so it is told where we lie."""
@@ -36,21 +37,26 @@ class Picture:
     copy: Path
 
 
-def is_known(head: bytes) -> bool:
-    """Say whether the first 16 bytes are those of a PNG, a JPEG or a WebP."""
-    webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-    return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or webp
+def type_of(head: bytes) -> str:
+    """Return the media type by the first 16 bytes of a PNG, a JPEG or a WebP; empty for anything else."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith(JPEG_HEAD):
+        return "image/jpeg"
+    return "image/webp" if head[:4] == b"RIFF" and head[8:12] == b"WEBP" else ""
 
 
 async def decode(source: Path, limits: files_pb2.ImageLimits, settings: MediaSettings, charge: Charge) -> Picture:
     """Decode a picture in a confined process; `charge` is called once with the CPU seconds that it took.
 
+    Nothing that it says is believed where we know better: code of a stranger may have taken it over (review S9).
     Raises IMAGE_UNREADABLE, IMAGE_TOO_LARGE, IMAGE_TOO_SMALL, IMAGE_RATIO, IMAGE_TOO_COMPLEX; PEER_UNAVAILABLE when it
     was not done in `decode_seconds` of wall time, for which its own work is not the cause: its CPU time is bounded.
     """
     with source.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    if not is_known(head):
+    content_type = type_of(head)
+    if not content_type:
         raise errors.IMAGE_UNREADABLE(allowed=ALLOWED)
     copy = source.with_suffix(".frame.jpg")
     bounds = {
@@ -63,12 +69,18 @@ async def decode(source: Path, limits: files_pb2.ImageLimits, settings: MediaSet
     most = seconds = float(settings.decode_cpu_seconds)  # charged for one that was stopped: it did not say what it took
     try:
         found = await _run(source, copy, json.dumps(bounds), settings.decode_seconds)
-        seconds = min(max(0.0, float(found.get("seconds", most))), most)
+        seconds = min(max(0.0, found.get("seconds", most)), most)
     finally:
         charge(seconds)
     if refused := found.get("refused"):
         raise _refusal(str(refused), limits, settings)
-    return Picture(str(found["content_type"]), int(found["width"]), int(found["height"]), copy)
+    width, height = found["width"], found["height"]
+    with copy.open("rb") as file:
+        is_frame = file.read(len(JPEG_HEAD)) == JPEG_HEAD
+    if not is_frame or not 0 < width * height <= limits.pixels or min(width, height) < limits.side_pixels:
+        log.error("decoder_answer_odd")
+        raise errors.IMAGE_UNREADABLE(allowed=ALLOWED)
+    return Picture(content_type, width, height, copy)
 
 
 async def _run(source: Path, copy: Path, bounds: str, seconds: float) -> dict[str, Any]:
@@ -117,10 +129,21 @@ def _heard(code: int, output: bytes) -> dict[str, Any]:
         if -code not in _EXPECTED:
             log.error("decoder_ended", signal=-code)
         return {"refused": "IMAGE_TOO_COMPLEX" if -code == signal.SIGXCPU else "IMAGE_UNREADABLE"}
-    found = dict(json.loads(output))
+    try:
+        found = _answer(output)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        log.error("decoder_answer_odd")  # as the next, and not quoted: it may be anybody's words
+        return {"refused": "IMAGE_UNREADABLE"}
     if denied := found.get("denied"):
-        log.error("decoder_denied", reason=str(denied)[:200])  # a fault of ours, or somebody else's code in it
+        log.error("decoder_denied", reason=denied[:200])  # a fault of ours, or somebody else's code in it
     return found
+
+
+def _answer(output: bytes) -> dict[str, Any]:
+    """Return what the decoder says, each in its type. Raises whatever an answer of another form leads to."""
+    said = dict(json.loads(output))
+    told = {"refused": str(said["refused"])} if "refused" in said else {n: int(said[n]) for n in ("width", "height")}
+    return {**told, "denied": str(said.get("denied", "")), "seconds": float(said["seconds"])}
 
 
 def _refusal(reason: str, limits: files_pb2.ImageLimits, settings: MediaSettings) -> Failure:

@@ -5,9 +5,11 @@ import asyncio
 from PIL import Image
 
 from services.generation.files.tables import FileRow
+from services.generation.media import pictures
 from services.runtime import ids
 from tests.support import uploads
 from tests.support.damage import many_scans
+from tests.support.source import ROOT
 from tests.support.uploads import picture
 
 
@@ -89,3 +91,40 @@ async def test_a_picture_that_needs_too_much_memory_is_refused(house):
         answer = await post(edge, picture("PNG", 7000, 7000, "RGBA", colour=0))
         assert (answer.status_code, reason(answer)) == (400, "IMAGE_TOO_LARGE")
         assert await gate.left() == (0, [])
+
+
+TAKEN_OVER = f"""
+import os, sys
+sys.path.append({str(ROOT)!r})
+from services.generation.media.confinement import confine
+copy = open(sys.argv[2], "xb")
+confine(2**30, 3)
+"""
+FITTING = '{"content_type": "text/html", "width": 640, "height": 480, "seconds": 0.1}'
+
+
+async def test_what_a_decoder_says_is_held_against_what_we_know(house, monkeypatch):
+    """Review S9: code that took it over writes its answer and the frame; nothing else of it may get out."""
+    odd = [
+        "",
+        "hello",
+        "[1]",
+        "{}",
+        "[" * 60_000,
+        "\\xff",
+        FITTING.replace("640", "1e999"),
+        FITTING.replace("0.1", "[]"),
+    ]
+    odd += [FITTING.replace("640", text) for text in ("-640", "64000000", "1", "1" * 5000)]
+    answers = [(text, "\xff\xd8\xff") for text in odd] + [(FITTING, "\x89PNG"), (FITTING, "")]
+    async with uploads.gate(house) as gate, gate.client() as edge:
+        edge.headers.update(gate.customer())
+        for text, frame in answers:
+            says = f"copy.write({frame!r}.encode('latin-1')); copy.flush(); os.write(1, {text!r}.encode()); os._exit(0)"
+            monkeypatch.setattr(pictures, "START", TAKEN_OVER + says)
+            answer = await post(edge, picture())
+            assert (answer.status_code, reason(answer)) == (400, "IMAGE_UNREADABLE"), text[:99]
+        assert await gate.left() == (0, [])
+        monkeypatch.setattr(pictures, "START", TAKEN_OVER + says.replace("''", r"'\xff\xd8\xff'"))
+        answer = await post(edge, picture())
+        assert (answer.status_code, answer.json()["content_type"]) == (200, "image/png"), "known by its own bytes"
