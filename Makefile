@@ -1,5 +1,5 @@
 # Every command of the house; `make` alone lists them.
-# Needs: make, git and the system's own python3 on Debian 12. Everything else is fetched by `make setup`,
+# Needs: make, git and the system's own python3 on Debian 12 or 13. Everything else is fetched by `make setup`,
 # from lock files with hashes. PYTHON is the system's interpreter since Triton's Python stub embeds its libpython.
 
 PYTHON      ?= /usr/bin/python3
@@ -36,8 +36,8 @@ demo: setup protos ## Make one video through the whole suite [IMAGE=path PROMPT=
 	@$(PY) -m deploy.local demo --image "$$IMAGE" --prompt "$$PROMPT"
 
 ##@ The suite on this machine
-up: setup protos $(if $(TELEMETRY),packages-telemetry) ## Start the whole suite in the foreground; Ctrl-C stops it [TELEMETRY=1]
-	@$(PY) -m deploy.local up $(if $(TELEMETRY),--telemetry)
+up: setup protos $(if $(filter 1,$(TELEMETRY)),packages-telemetry) ## Start the whole suite in the foreground; Ctrl-C stops it [TELEMETRY=1]
+	@$(PY) -m deploy.local up $(if $(filter 1,$(TELEMETRY)),--telemetry)
 
 down: $(VENV)/.ok ## Stop the running suite
 	@$(PY) -m deploy.local down

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 CANNOT = "cannot start: "
 """Begins the one line on standard error; the supervisor of one machine finds it in the log by it."""
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 SECRET: Mapping[str, Any] = types.MappingProxyType({"secret": True})
 """Metadata of a setting that may come as a file, so that no value stands in a manifest or in the list of processes."""
 
@@ -59,14 +60,25 @@ class Settings:
     """A file with seconds that tests add to the business time: `clock.follow`. On loopback only."""
     public_url: str = "http://127.0.0.1:8080"
     lease_seconds: float = 30.0
+    """How long a job is held without a sign of life; more than `beat_seconds`."""
     beat_seconds: float = 5.0
     log_level: str = "INFO"
+    """One of LEVELS."""
     auth_address: str = "127.0.0.1:8101"
     billing_address: str = "127.0.0.1:8102"
     generation_address: str = "127.0.0.1:8103"
     privacy_address: str = "127.0.0.1:8104"
     media_address: str = "127.0.0.1:8105"
     triton_address: str = "127.0.0.1:8120"
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with values that each by itself can be read, a clause for each."""
+        found = []
+        if not 0 < self.beat_seconds < self.lease_seconds:  # each lease would end before it is renewed: no job is done
+            found.append("FILMGATE_BEAT_SECONDS is not between 0 and FILMGATE_LEASE_SECONDS")
+        if self.log_level not in LEVELS:
+            found.append(f"FILMGATE_LOG_LEVEL is none of {', '.join(LEVELS)}")
+        return found
 
     def address(self, peer: str) -> str:
         """Answer host:port of a peer by its name."""
@@ -113,9 +125,12 @@ def from_env(cls: type[T], environ: Mapping[str, str] | None = None) -> T:
                 faults.append(f"{variable} is required")
         except ValueError as fault:
             faults.append(f"{variable}: {fault}")
-    if faults:
+    made = None if faults else cls(**values)
+    if isinstance(made, Settings):
+        faults = made.faults()
+    if made is None or faults:
         raise ConfigError("; ".join(faults))
-    return cls(**values)
+    return made
 
 
 def _text(environ: Mapping[str, str], variable: str, metadata: Mapping[str, Any]) -> str:

@@ -92,3 +92,23 @@ def test_what_is_no_secret_does_not_come_as_a_file(tmp_path: Path) -> None:
 def test_the_addresses_of_the_databases_are_secrets() -> None:
     secret = {field.name for field in dataclasses.fields(config.Settings) if field.metadata.get("secret")}
     assert secret == {"database_url", "owner_database_url", "objects_options"}
+
+
+@pytest.mark.parametrize(("lease", "beat"), [("0", "5"), ("5", "5"), ("4", "5"), ("30", "0"), ("30", "-1")])
+def test_a_lease_that_no_beat_can_renew_is_refused(lease: str, beat: str) -> None:
+    environ = {"FILMGATE_NAME": "x", "FILMGATE_LEASE_SECONDS": lease, "FILMGATE_BEAT_SECONDS": beat}
+    with pytest.raises(config.ConfigError, match="FILMGATE_BEAT_SECONDS is not between 0 and FILMGATE_LEASE_SECONDS"):
+        config.from_env(_Named, environ)
+    good = config.from_env(_Named, environ | {"FILMGATE_LEASE_SECONDS": "4", "FILMGATE_BEAT_SECONDS": "1"})
+    assert good.lease_seconds == 4
+
+
+def test_a_log_level_is_one_that_there_is() -> None:
+    with pytest.raises(config.ConfigError, match="FILMGATE_LOG_LEVEL is none of DEBUG, INFO"):
+        config.from_env(_Named, {"FILMGATE_LOG_LEVEL": "LOUD"})
+    assert config.from_env(_Named, {"FILMGATE_LOG_LEVEL": "ERROR"}).log_level == "ERROR"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Named(config.Settings):
+    name: str = dataclasses.field(default="x", metadata={"fixed": True})
