@@ -14,6 +14,7 @@ from services.billing.prices.api import Prices
 from services.billing.wallets.ledger import Ledger
 from services.runtime import errors as common
 from services.runtime import ids
+from services.runtime.config import StartFault
 from services.runtime.errors import Failure
 from tests.support import bank
 from tests.support.bank import CNY, DAY, micros, order
@@ -334,5 +335,5 @@ async def test_a_profile_with_credit_in_another_currency_stops_the_start(postgre
         other = Ledger(dataclasses.replace(bank.rules(), trial_credit=foreign), house.shelf, 1)
         async with house.database.transaction() as session:
             await house.ledger.check(session, clock.now())
-            with pytest.raises(ValueError, match="USD"):
+            with pytest.raises(StartFault, match="USD"):
                 await other.check(session, clock.now())
