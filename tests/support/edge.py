@@ -146,7 +146,7 @@ class Edge:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
     async def _service(self, name: str) -> Any:
-        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_metadata_size", 32 * 1024)])
         server.add_generic_rpc_handlers((_Handler(self),))
         authority, leaf, key = (self._pem(file) for file in ("ca.crt", f"{name}.crt", f"{name}.key"))
         credentials = grpc.ssl_server_credentials([(key, leaf)], authority, require_client_auth=True)

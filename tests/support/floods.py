@@ -38,5 +38,5 @@ async def _answer(reader: asyncio.StreamReader) -> int:
         assert b"retry-after: 1" in head
         assert b'"RATE_LIMITED"' in body
     if status[1] == b"503":
-        assert b'"SERVICE_UNAVAILABLE"' in body
+        assert b'"SERVICE_UNAVAILABLE"' in body or b'"AUTHORISER_UNAVAILABLE"' in body  # closed, and says by whom
     return int(status[1])
