@@ -183,6 +183,7 @@ FORMS = [
         "a field and a file",
         form(('Content-Disposition: form-data; name="a"', b"1"), (PART, picture()), boundary="b")[0],
     ),
+    ("a disposition inside another header", form((f"X-Note: {PART}", picture()), boundary="b")[0]),
     ("a field alone", form(('Content-Disposition: form-data; name="a"', picture()), boundary="b")[0]),
     ("no headers", form(("", picture()), boundary="b")[0]),
     ("an encoded part", form((f"{PART}\r\nContent-Transfer-Encoding: base64", b"aGVsbG8="), boundary="b")[0]),
