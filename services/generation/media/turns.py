@@ -74,6 +74,8 @@ class Turns:
             granted = self._queues[organization].popleft()
             if not self._queues[organization]:
                 del self._queues[organization]
+            if granted.cancelled():
+                continue  # who waited has gone, and removes it from the queue only in the loop's next round
             self._free -= 1
             self._busy.add(organization)
             granted.set_result(None)
@@ -86,7 +88,9 @@ class Turns:
         self._grant()
 
     def _forget(self, organization: str, granted: asyncio.Future[None]) -> None:
-        queue = self._queues[organization]
+        queue = self._queues.get(organization)
+        if queue is None or granted not in queue:
+            return  # `_grant` has passed over it
         queue.remove(granted)
         if not queue:
             del self._queues[organization]

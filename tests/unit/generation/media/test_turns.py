@@ -187,3 +187,17 @@ async def test_organizations_that_have_theirs_back_are_forgotten():
         one.moment += 60
         await one.spend("last", 1)
         assert one.turns.known == 1
+
+
+async def test_who_goes_in_the_moment_in_which_a_turn_ends_takes_no_decoder_along():
+    async with crowd(decoders=1) as one:
+        first, going = one.wants("a"), one.wants("b")
+        await settle()
+        one.ends["a"].set()
+        going.cancel()  # in the same round of the loop: b's place in the queue is still there
+        await settle()
+        assert first.exception() is None
+        assert going.cancelled()
+        one.wants("c")
+        await settle()
+        assert one.order == ["a", "c"]
