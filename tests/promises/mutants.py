@@ -1,15 +1,20 @@
-"""Mutants: small changes of the product, each of which breaks the clauses that it names (`mutants.yaml`)."""
+"""Mutants: small changes of the product, each of which breaks the clauses that it names (`mutants/*.yaml`).
+
+At least one test that bears an id of a mutant must turn red by what it asserts. `make test` holds that each `old`
+occurs exactly once in its file, and that each marked id has a mutant.
+"""
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
 from tests.promises.clauses import HERE, ROOT, Mark
 
-LIST = HERE / "mutants.yaml"
+LISTS = HERE / "mutants"
+"""The folder of the lists: one file a subject, and a file of another subject when one grows too long."""
 GENERATED_FROM = ("protos/", "deploy/envoy/", "deploy/openapi/", "deploy/protos.py")
 """Below these, and in a servicer's `api.py`, a change needs the generated code anew, as in the Makefile."""
 
@@ -66,20 +71,32 @@ class Mutant:
         return [f"{self.name}: its old text occurs {times} times in {file}" for file, times in counts if times != 1]
 
 
-def read(path: Path = LIST) -> list[Mutant]:
-    """Read the mutants. Raises ValueError for a missing field, one too many, a name that stands twice, no change."""
+def read(folder: Path = LISTS) -> list[Mutant]:
+    """Read the mutants of all lists.
+
+    Raises ValueError for a missing field, one too many, a name that stands twice, no change, no id, or no list at all.
+    """
     found: dict[str, Mutant] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        for mutant in _of_list(path):
+            if mutant.name in found:
+                raise ValueError(f"{path.name}: {mutant.name}: its name stands twice")
+            found[mutant.name] = mutant
+    if not found:
+        raise ValueError(f"{folder}: holds no mutants")
+    return list(found.values())
+
+
+def _of_list(path: Path) -> Iterator[Mutant]:
     for row in yaml.safe_load(path.read_text(encoding="utf-8")):
         try:
             changes = tuple(Change(**change) for change in row["changes"])
             mutant = Mutant(**{**row, "ids": tuple(row["ids"]), "changes": changes})
         except (TypeError, KeyError) as fault:
             raise ValueError(f"{path.name}: {row.get('name', row)}: {fault}") from None
-        idle = not changes or any(change.old == change.new for change in changes)
-        if mutant.name in found or idle or not mutant.ids:
-            raise ValueError(f"{path.name}: {mutant.name}: its name stands twice, or it changes or breaks nothing")
-        found[mutant.name] = mutant
-    return list(found.values())
+        if not changes or not mutant.ids or any(change.old == change.new for change in changes):
+            raise ValueError(f"{path.name}: {mutant.name}: it changes or breaks nothing")
+        yield mutant
 
 
 def faults(mutants: Sequence[Mutant], marks: Sequence[Mark], root: Path = ROOT) -> list[str]:

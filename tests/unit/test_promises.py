@@ -213,9 +213,22 @@ CHANGE = {"file": "f", "old": "a", "new": "b"}
     "row", [{}, {"ids": [], "why": "", "changes": [CHANGE]}, {"ids": ["A-1"], "why": "", "changes": []}]
 )
 def test_a_mutant_without_a_field_or_an_id_is_refused(tmp_path: Path, row: dict):
-    (tmp_path / "list").write_text(json.dumps([{"name": "x", **row}]))
-    with pytest.raises(ValueError, match="x"):
-        mutants.read(tmp_path / "list")
+    (tmp_path / "list.yaml").write_text(json.dumps([{"name": "a mutant", **row}]))
+    with pytest.raises(ValueError, match="a mutant"):
+        mutants.read(tmp_path)
+
+
+def test_the_mutants_of_all_lists_are_read_and_a_name_stands_once(tmp_path: Path):
+    with pytest.raises(ValueError, match="holds no mutants"):
+        mutants.read(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(
+            json.dumps([{"name": name, "ids": ["A-1"], "why": "", "changes": [CHANGE]}])
+        )
+    assert [mutant.name for mutant in mutants.read(tmp_path)] == ["a", "b"]
+    (tmp_path / "c.yaml").write_text((tmp_path / "a.yaml").read_text())
+    with pytest.raises(ValueError, match=r"c\.yaml: a: its name stands twice"):
+        mutants.read(tmp_path)
 
 
 VERDICTS = """
