@@ -71,11 +71,11 @@ def at(moment: datetime.datetime) -> Timestamp:
     return stamp
 
 
-async def set_policy(auth, version: int = 1, seconds: float = 0) -> None:
+async def set_policy(auth, version: int = 1, seconds: float = 0, kind: str = "privacy") -> None:
     effective = at(auth.clock.now() + datetime.timedelta(seconds=seconds))
     await auth.stub(StandingsStub, "privacy").SetPolicyInForce(
         standings_pb2.SetPolicyInForceRequest(
-            policy_kind="privacy", policy="pol_1", version=version, effective_time=effective
+            policy_kind=kind, policy="pol_1", version=version, effective_time=effective
         )
     )
 

@@ -21,6 +21,7 @@ from tests.support import rpc
 from tests.support.auth import ADDRESS, BORN, EMAIL, PHONE
 
 MINOR = date_pb2.Date(year=2008, month=11, day=22)
+MINORS = (MINOR, date_pb2.Date(year=2012, month=11, day=22), date_pb2.Date(year=2020, month=1, day=1))
 EIGHTEEN = date_pb2.Date(year=2008, month=11, day=21)
 TABLES = ("accounts", "organizations", "projects", "sessions", "refresh_tokens")
 
@@ -71,9 +72,10 @@ async def test_what_is_personal_is_sealed_under_the_accounts_own_key(auth):
 async def test_nobody_under_eighteen_and_nothing_is_stored(auth):
     flow, code = await auth.code()
     before = await rows(auth)
-    async with rpc.refused(reason="AGE_NOT_ALLOWED") as found:
-        await auth.accounts.Register(wanted(flow, code, birth_date=MINOR, age_statement=True), metadata=ADDRESS)
-    assert found[0].metadata["minimum_age"] == "18"
+    for born in MINORS:
+        async with rpc.refused(reason="AGE_NOT_ALLOWED") as found:
+            await auth.accounts.Register(wanted(flow, code, birth_date=born, age_statement=True), metadata=ADDRESS)
+        assert found[0].metadata["minimum_age"] == "18"
     async with rpc.refused(reason="FIELD_REQUIRED") as found:
         await auth.accounts.Register(accounts_pb2.RegisterRequest(flow_id=flow, code=code), metadata=ADDRESS)
     assert found[0].metadata["field"] == "birth_date"
@@ -137,6 +139,7 @@ async def test_of_two_registrations_at_once_one_wins(auth):
     assert (await rows(auth))["accounts"] == 1
 
 
+@pytest.mark.promise("CARRY-1.1b", part="the code goes to a file, not by e-mail")
 async def test_addresses_that_differ_in_case_are_one(auth):
     await auth.register("Bob@Example.com")
     auth.clock.advance(60)
@@ -207,9 +210,8 @@ async def test_nobody_is_asked_for_a_password_and_none_is_stored(auth):
     }
     columns = {column.name for table in tables_of("auth") for column in table.columns}
     assert not [name for name in fields | columns if "password" in name]
-    assert not [
-        name for name, texts in templates().items() if "password" in texts["en"].text or "密码" in texts["zh"].text
-    ]
+    said = [f"{text.subject} {text.text}".lower() for texts in templates().values() for text in texts.values()]
+    assert not [words for words in said if any(name in words for name in ("password", "passcode", "密码", "口令"))]
 
 
 async def test_every_caller_sees_his_own_account(auth):

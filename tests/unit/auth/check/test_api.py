@@ -167,6 +167,11 @@ async def test_a_missing_expired_or_revoked_credential_is_refused(auth):
     await refused(auth, "KEY_EXPIRED", short.secret)
     auth.clock.advance(840)
     await refused(auth, "TOKEN_EXPIRED", person.access)
+    opened = await auth.login()
+    await passes(auth, opened.access_token)
+    end = logins_pb2.EndSessionRequest(id=opened.session.id)
+    await auth.logins.EndSession(end, metadata=person.metadata())
+    assert (await refused(auth, "TOKEN_INVALID", opened.access_token)).status == 401
 
 
 async def test_what_touches_the_account_needs_a_login_by_the_proved_contact_point(auth):

@@ -16,26 +16,27 @@ from tests.support.auth import ADDRESS, EMAIL, PHONE
 from tests.support.checks import ACCEPT, CREATE, GET, accept, at, check, passes, refused, set_policy
 
 
-@pytest.mark.promise("KLING-A3.3")
+@pytest.mark.promise("KLING-A3.3", "KLING-A11.7")
 async def test_a_frozen_account_is_refused_by_all_its_keys_at_once(auth):
     person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
-    keys = [(await auth.key(person)).secret for _ in range(2)]
+    keys = [(await auth.key(person, scopes=scopes)).secret for scopes in ([], ["video.read"])]
     freeze = accounts_pb2.FreezeAccountRequest(account=person.account, scope="ALL", reason="abuse")
-    await operator.FreezeAccount(freeze)
-    for credential in (*keys, person.access):
-        found = await refused(auth, "ACCOUNT_FROZEN", credential)
-        assert (found.status, found.metadata["scope"]) == (403, "ALL")
-        assert "abuse" not in json.dumps(found.body)
-    await operator.UnfreezeAccount(accounts_pb2.UnfreezeAccountRequest(account=person.account, scope="ALL"))
-    for credential in keys:
-        await passes(auth, credential)
+    for strictness in ("STRICT", "LENIENT"):  # the second freeze after the first was lifted
+        await operator.FreezeAccount(freeze)
+        for credential in (*keys, person.access):
+            found = await refused(auth, "ACCOUNT_FROZEN", credential, strictness=strictness)
+            assert (found.status, found.metadata["scope"]) == (403, "ALL")
+            assert "abuse" not in json.dumps(found.body)
+        await operator.UnfreezeAccount(accounts_pb2.UnfreezeAccountRequest(account=person.account, scope="ALL"))
+        for credential in keys:
+            await passes(auth, credential)
 
 
 @pytest.mark.promise("KLING-A12.1")
 async def test_on_a_guardians_notice_staff_stop_browsing_use_by_key_or_spending(auth):
     person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
     made = await auth.key(person)
-    read, spend = {"method": GET}, {"method": CREATE, "verb": "POST"}
+    read, spend = {"method": GET, "strictness": "LENIENT"}, {"method": CREATE, "verb": "POST"}
     for scope, stopped, served in (
         ("ALL", [(made.secret, read), (person.access, read)], []),
         ("KEYS", [(made.secret, read), (made.secret, spend)], [(person.access, read)]),
@@ -54,17 +55,19 @@ async def test_on_a_guardians_notice_staff_stop_browsing_use_by_key_or_spending(
 
 @pytest.mark.promise("SILICON-U1.1")
 async def test_who_is_fourteen_may_not_register_and_an_account_of_his_is_stopped_at_once(auth):
-    fourteen = date_pb2.Date(year=2011, month=11, day=22)
     flow, code = await auth.code(EMAIL)
-    request = accounts_pb2.RegisterRequest(flow_id=flow, code=code, birth_date=fourteen, age_statement=True)
-    async with rpc.refused(reason="AGE_NOT_ALLOWED"):
-        await auth.accounts.Register(request, metadata=ADDRESS)
+    for year in (2011, 2015, 2022):
+        born = date_pb2.Date(year=year, month=11, day=22)
+        request = accounts_pb2.RegisterRequest(flow_id=flow, code=code, birth_date=born, age_statement=True)
+        async with rpc.refused(reason="AGE_NOT_ALLOWED"):
+            await auth.accounts.Register(request, metadata=ADDRESS)
     liar, operator = await auth.register(PHONE), auth.stub(AccountsStub, "operator")
     made = await auth.key(liar)
     await passes(auth, made.secret)
     await operator.FreezeAccount(accounts_pb2.FreezeAccountRequest(account=liar.account, scope="ALL", reason="minor"))
     for credential in (made.secret, liar.access):
-        await refused(auth, "ACCOUNT_FROZEN", credential)
+        for strictness in ("STRICT", "LENIENT"):
+            await refused(auth, "ACCOUNT_FROZEN", credential, strictness=strictness)
 
 
 async def test_a_freeze_of_spending_leaves_reading_and_ends_by_the_clock(auth):
@@ -86,8 +89,11 @@ async def test_a_disabled_account_keeps_the_record_of_its_agreement(auth):
     person, operator = await auth.register(), auth.stub(AccountsStub, "operator")
     await set_policy(auth)
     await accept(auth, person.account)
-    await operator.FreezeAccount(accounts_pb2.FreezeAccountRequest(account=person.account, scope="ALL", reason="terms"))
-    await refused(auth, "ACCOUNT_FROZEN", person.access)
+    told = {"account": person.account, "scope": "ALL"}
+    for reason in ("abuse", "terms"):  # at any time: also who was restricted and served again
+        await operator.UnfreezeAccount(accounts_pb2.UnfreezeAccountRequest(**told))
+        await operator.FreezeAccount(accounts_pb2.FreezeAccountRequest(**told, reason=reason))
+        await refused(auth, "ACCOUNT_FROZEN", person.access)
     async with auth.database.transaction() as session:
         row = (await session.execute(sa.text("SELECT account, accepted, receipt FROM acceptances"))).one()
     assert tuple(row) == (person.account, 1, "rcp_1")
@@ -115,11 +121,15 @@ async def test_core_calls_need_the_policy_in_force(auth):
     await passes(auth, person.access, gate="ACCOUNT", audience="privacy", method=ACCEPT, verb="POST")
     await accept(auth, person.account)
     await passes(auth, made.secret, method=CREATE, verb="POST")
+    await set_policy(auth, kind="terms")
+    await refused(auth, "POLICY_NOT_ACCEPTED", made.secret, method=CREATE, verb="POST")
     async with auth.database.transaction() as session:
         row = (await session.execute(sa.text("SELECT accepted, receipt, accept_time FROM acceptances"))).one()
     assert tuple(row) == (1, "rcp_1", auth.clock.now())
 
 
+@pytest.mark.promise("CARRY-6.4", "SILICON-P8.4")
+@pytest.mark.promise("CARRY-6.1", "AICC-12.1", "KLING-P9.1", "NEXA-8.1", "SILICON-P8.1")
 async def test_an_announced_version_is_needed_from_its_time_on(auth):
     person = await auth.register()
     await set_policy(auth, 1)
@@ -134,6 +144,7 @@ async def test_an_announced_version_is_needed_from_its_time_on(auth):
     await passes(auth, person.access)
 
 
+@pytest.mark.promise("CARRY-0.1", "KLING-A0.2")
 async def test_one_persons_acceptance_is_not_anothers(auth):
     bob, eve = await auth.register(PHONE), await auth.register(EMAIL)
     await set_policy(auth)
@@ -182,9 +193,10 @@ async def test_the_rate_of_an_account_is_limited_with_a_clear_error(auth):
     most = auth.profile.limits.requests_per_minute
     for _ in range(most):
         assert not auth.house.limits.take(person.account)
-    found = await refused(auth, "RATE_LIMITED", made.secret)
-    assert (found.status, found.code, found.metadata["limit"]) == (429, 8, str(most))
-    assert found.headers["retry-after"] == "1"
+    for credential in (person.access, made.secret):
+        found = await refused(auth, "RATE_LIMITED", credential)
+        assert (found.status, found.code, found.metadata["limit"]) == (429, 8, str(most))
+        assert found.headers["retry-after"] == "1"
     assert found.body["details"][1]["@type"] == "type.googleapis.com/google.rpc.RetryInfo"
     other = await auth.register(EMAIL)
     await passes(auth, other.access)

@@ -181,6 +181,8 @@ async def test_a_key_is_its_projects_alone_and_cannot_be_moved(auth):
     assert not (await auth.keys.ListKeys(keys_pb2.ListKeysRequest(), metadata=eve.metadata())).keys
     changeable = {field.name for field in keys_pb2.UpdateKeyRequest.DESCRIPTOR.fields}
     assert changeable == {"id", "display_name", "scopes", "expire_time"}
+    methods = {method.name for method in keys_pb2.DESCRIPTOR.services_by_name["Keys"].methods}
+    assert methods == {"CreateKey", "ListKeys", "GetKey", "UpdateKey", "RevokeKey"}, "none of them hands a key on"
 
 
 async def test_making_and_revoking_keys_has_an_end(auth, monkeypatch):

@@ -257,6 +257,8 @@ async def test_the_fifth_try_may_be_right(auth):
     await auth.logins.CreateSession(login(flow, code), metadata=ADDRESS)
 
 
+@pytest.mark.promise("NEXA-6.1d", part="a program behind a valid picture is stored and served as it came")
+@pytest.mark.promise("AICC-10.1e", "SILICON-U2.2.5")
 async def test_the_fifth_wrong_try_ends_the_flow_for_the_right_code_too(auth):
     await auth.register()
     auth.clock.advance(60)
