@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from filmgate.generation.v1 import files_pb2, videos_pb2
+from services.generation.errors import GENERATION_FAILED
 from services.generation.files import store
 from services.generation.files.tables import FileRow
 from services.generation.videos import store as videos
@@ -16,6 +17,7 @@ from services.generation.videos.tables import VideoRow
 from services.runtime import ids
 from services.runtime import profile as profiles
 from services.runtime.jobs import JobRow
+from services.runtime.requests import StoredRequest
 from tests.support import rpc
 from tests.support.generation import MADE, refusal, stranger
 from tests.support.waiting import until
@@ -183,12 +185,12 @@ async def until_waiting(house):
     await until(waits, pause=0.01)
 
 
-async def delivered(house) -> tuple[str, str]:
+async def delivered(house, attempt: int = 1) -> tuple[str, str]:
     """Deliver a video that was made from an uploaded picture; answers the ids of both."""
     file = await house.picture()
     video = await house.create(image=file, request_id="my-book-7")
-    await house.start(video.id)
-    await house.publish(video.id)
+    await house.start(video.id, attempt)
+    await house.publish(video.id, attempt)
     await house.runner.run_due()
     assert len(await objects(house)) == 3
     return file, video.id
@@ -205,8 +207,9 @@ async def sweep(house) -> None:
     "NEXA-1.1.5b",
     part="the picture goes within an hour of the delivery, but the prompt stays with its video for 30 days",
 )
-async def test_an_uploaded_picture_goes_as_soon_as_the_job_is_delivered(house):
-    file, _ = await delivered(house)
+@pytest.mark.parametrize("attempt", [1, 2])
+async def test_an_uploaded_picture_goes_as_soon_as_the_job_is_delivered(house, attempt):
+    file, _ = await delivered(house, attempt)
     house.clock.advance(3600)
     assert (await refusal(get(house, file)))[1] == "NOT_FOUND"
     await sweep(house)
@@ -217,6 +220,10 @@ async def test_an_uploaded_picture_goes_as_soon_as_the_job_is_delivered(house):
 @pytest.mark.promise("KLING-A11.11")
 async def test_what_was_uploaded_and_made_is_cached_for_a_day_and_then_dropped(house):
     file, video = await delivered(house)
+    await house.picture()  # of which no film is ever made
+    failed = (await house.create(prompt="a film that fails")).id
+    await house.start(failed)
+    assert await house.fail(failed, GENERATION_FAILED(attempts=1))
     house.clock.advance(86_400 + 1)
     located = files_pb2.LocateContentRequest(id=video)
     assert (await refusal(house.files.LocateContent(located, metadata=house.mine)))[1] == "OUTPUT_EXPIRED"
@@ -224,7 +231,9 @@ async def test_what_was_uploaded_and_made_is_cached_for_a_day_and_then_dropped(h
     await sweep(house)
     assert await objects(house) == []
     assert await house.rows(FileRow) == []
-    assert not (await house.get(video)).parameters.prompt
+    for ended in (video, failed):
+        assert not (await house.get(ended)).parameters.prompt
+    assert await house.rows(StoredRequest) == []
     assert "my-book-7" not in str([vars(row) for row in await house.rows(VideoRow)])
 
 

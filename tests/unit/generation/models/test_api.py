@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from filmgate.generation.v1 import models_pb2
-from services.generation.models import store
+from services.generation.models import catalogue, store
 from services.generation.models.tables import ReportRow
 from tests.support import rpc
 
@@ -95,3 +95,11 @@ async def test_each_model_bears_its_licence_and_a_call_beyond_its_limits_is_refu
         async with rpc.refused(grpc.StatusCode.INVALID_ARGUMENT, "PARAMETER_UNSUPPORTED") as found:
             await house.create(**{field: value})
         assert found[0].metadata["field"] == field
+    for size, reason in (((299, 400), "IMAGE_TOO_SMALL"), ((300, 1300), "IMAGE_RATIO")):
+        async with rpc.refused(grpc.StatusCode.INVALID_ARGUMENT, reason):
+            await house.create(image=await house.picture(*size))
+    async with house.database.transaction() as session:
+        await store.report(session, "wan", "worker-1", 1, house.clock.now())
+    async with rpc.refused(grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID"):
+        await house.create(model="wan", duration_seconds=5, prompt="x" * 501)
+    assert {declared.license for declared in catalogue.models().values()} == {"Apache-2.0"}

@@ -28,15 +28,15 @@ UNLAWFUL = {
 @pytest.mark.promise("KLING-P6.2", part="no political content, no infringed rights, and nothing in pictures is found")
 async def test_refused_content_is_told_by_category_and_leaves_its_verdict_and_no_text(house):
     asked = [(prompt, category) for category, prompts in UNLAWFUL.items() for prompt in prompts]
-    told = {}
-    for prompt, _ in asked:
+    told, pictures = {}, ("", await house.picture())
+    for number, (prompt, _) in enumerate(asked):
         try:
-            await house.create(prompt=f"a film, please: {prompt}")
+            await house.create(prompt=f"{'a film, please: ' * 100}{prompt}", image=pictures[number % 2])
         except grpc.aio.AioRpcError as error:
             found = of(error)
             told[prompt] = (found.reason, found.metadata.get("category", ""))
     assert told == {prompt: ("CONTENT_REFUSED", category) for prompt, category in asked}
-    assert await house.counts() == (0, 0, 0)
+    assert await house.counts() == (0, 1, 0), "nothing but the picture"
     await house.create()
     verdicts = sorted((row.verdict, row.category, row.account) for row in await house.rows(VerdictRow))
     assert verdicts == sorted(

@@ -49,6 +49,14 @@ async def test_a_queued_video_is_made_labelled_and_published(studio, tmp_path):
     assert aigc.of_text(file.aigc).content_producer == PROVIDER
 
 
+@pytest.mark.promise("KLING-A3.10", "SILICON-U4.3b")
+def test_a_film_of_any_length_bears_the_words_for_two_seconds_or_throughout(profile):
+    for seconds in range(1, 11):
+        label = film.visible_label(profile.labels, profile.place.locale, seconds)
+        assert label.text == "AI生成"
+        assert label.seconds >= min(2, seconds)
+
+
 async def test_a_picture_becomes_a_video(studio):
     picture = await studio.picture()
     from_picture, from_words = await studio.order(image=picture), await studio.order()
