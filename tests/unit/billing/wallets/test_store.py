@@ -37,9 +37,9 @@ async def execute(database: Database, *statements: str, **values: object) -> Non
 @pytest.mark.parametrize("table", ["journals", "entries", "hold_lots"])
 @pytest.mark.parametrize("change", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
 async def test_the_service_role_cannot_change_what_is_booked(open_bank, table, change):
-    column = Base.metadata.tables[table].columns.keys()[-1]
-    with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
-        await execute(open_bank.database, change.format(table, column, column))
+    for column in Base.metadata.tables[table].columns:
+        with pytest.raises(sa.exc.ProgrammingError, match=r"permission denied|updated to DEFAULT"):
+            await execute(open_bank.database, change.format(table, column.name, column.name))
 
 
 @pytest.mark.parametrize("table", ["wallets", "lots", "holds"])

@@ -153,6 +153,7 @@ async def test_a_stranger_without_our_certificate_gets_nothing(served):
 
 
 @pytest.mark.promise("CARRY-6.4", "SILICON-P8.4")
+@pytest.mark.promise("KLING-P7.8", part="by the API only: there is no site and no account menu")
 async def test_a_version_is_announced_then_in_force_at_its_moment_then_superseded(stub, operator, clock):
     listed = await first_policy(stub)
     first = await stub.GetPolicy(policies_pb2.GetPolicyRequest(id=listed.id))
@@ -160,11 +161,17 @@ async def test_a_version_is_announced_then_in_force_at_its_moment_then_supersede
     assert all(len(text.text) > 200 for text in first.texts)
     second = await operator.PublishPolicy(publication(seconds=3600))
     assert second.state == policies_pb2.Policy.ANNOUNCED
+    ahead = await stub.GetPolicy(policies_pb2.GetPolicyRequest(id=second.id))
+    assert {text.language: text.text for text in ahead.texts} == {name: text for name, (_, text) in TEXTS.items()}
     assert await states(stub) == {1: "IN_FORCE", 2: "ANNOUNCED"}
     clock.advance(3599.999999)
     assert await states(stub) == {1: "IN_FORCE", 2: "ANNOUNCED"}
     clock.advance(0.000001)
     assert await states(stub) == {2: "IN_FORCE"}
+    for version in (3, 4):
+        await operator.PublishPolicy(publication(seconds=3600 * version, version=version))
+    clock.advance(3 * 3600)
+    assert await states(stub) == {4: "IN_FORCE"}
     old = await stub.GetPolicy(policies_pb2.GetPolicyRequest(id=first.id))
     assert old.state == policies_pb2.Policy.SUPERSEDED
     assert old.texts == first.texts
