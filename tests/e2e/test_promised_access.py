@@ -152,13 +152,15 @@ async def logged(suite, answer) -> dict:
 async def test_every_call_is_logged_with_its_account_and_its_key_or_session(suite, customer, guest):
     account, key = customer.made["account"]["id"], customer.key["id"]
     nowhere = f"/v1/videos/vid_{'0' * 26}"
-    for secret, path, status, credential in (
-        (customer.key["secret"], "/v1/models", 200, key),
-        (customer.key["secret"], nowhere, 404, key),
-        (customer.session, "/v1/keys", 200, "ses_"),
-        (customer.session, "/v1/keys?no_such_field=1", 400, "ses_"),
+    for secret, verb, path, status, credential in (
+        (customer.key["secret"], "GET", "/v1/models", 200, key),
+        (customer.key["secret"], "GET", nowhere, 404, key),
+        (customer.key["secret"], "POST", "/v1/videos", 200, key),
+        (customer.session, "GET", "/v1/keys", 200, "ses_"),
+        (customer.session, "GET", "/v1/keys?no_such_field=1", 400, "ses_"),
     ):
-        answer = await customer.http.get(path, headers={"authorization": f"Bearer {secret}"})
+        body = {"json": ORDER} if verb == "POST" else {}
+        answer = await customer.http.request(verb, path, headers={"authorization": f"Bearer {secret}"}, **body)
         line = await logged(suite, answer)
         assert (answer.status_code, line["account"]) == (status, account)
         assert line["credential"].startswith(credential)
