@@ -53,7 +53,7 @@ async def test_on_a_guardians_notice_staff_stop_browsing_use_by_key_or_spending(
     assert {event.detail["reason"] for event in auth.recorded if event.action == "FreezeAccount"} == {"guardian"}
 
 
-@pytest.mark.promise("SILICON-U1.1")
+@pytest.mark.promise("SILICON-U1.1", part="nothing is refunded: no payment is taken yet")
 async def test_who_is_fourteen_may_not_register_and_an_account_of_his_is_stopped_at_once(auth):
     flow, code = await auth.code(EMAIL)
     for year in (2011, 2015, 2022):
