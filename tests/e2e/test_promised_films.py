@@ -117,9 +117,10 @@ async def test_what_is_charged_is_the_published_price_and_names_its_version(cust
     published = await guest.call("GET", "/v1/prices")
     book = published["price_books"][0]
     rates = {(row["model"], row["resolution"]): micros(row["per_second"]) for row in book["rates"]}
-    for resolution in ("480p", "720p", "1080p"):
-        quoted = await customer.call("POST", "/v1/videos:estimate", {**ORDER, "resolution": resolution})
-        assert micros(quoted["price"]) == rates["animatic", resolution] * 3
+    for resolution, seconds in (("480p", 3), ("720p", 8), ("1080p", 10)):
+        order = {**ORDER, "resolution": resolution, "duration_seconds": seconds}
+        quoted = await customer.call("POST", "/v1/videos:estimate", order)
+        assert micros(quoted["price"]) == rates["animatic", resolution] * seconds
     video = await ended(customer, (await customer.call("POST", "/v1/videos", ORDER))["id"])
     listed = rates["animatic", "480p"] * 3
     assert [row["percent"] for row in published["outcomes"] if row["outcome"] == "SUCCEEDED"] == [100]
