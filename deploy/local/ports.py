@@ -1,9 +1,11 @@
 """The ports of the suite on this machine: their defaults, free ones for tests, and which of them are taken."""
 
 import dataclasses
+import errno
 import random
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 # Below Linux's range for outgoing connections (32768 up), so that no client takes a port between choice and use.
 FREE_RANGE = range(18000, 32000)
@@ -46,30 +48,74 @@ class Ports:
         """The port where Prometheus reads of `name`; 0: nowhere."""
         return int(getattr(self, f"{name}_metrics_port"))
 
-
-def free() -> Ports:
-    """Ports that nobody uses now, for a suite beside others."""
-    chosen: set[int] = set()
-    names = [field.name for field in dataclasses.fields(Ports)]
-    while len(chosen) < len(names):
-        candidate = random.choice(FREE_RANGE)  # noqa: S311  no secret
-        if not _taken(candidate):
-            chosen.add(candidate)
-    return Ports(**dict(zip(names, chosen, strict=True)))
+    def settings(self, name: str) -> dict[str, int]:
+        """Return the ports where `name` listens, by the settings that change them; those turned off are left out."""
+        fields = (f"{name}_port", f"{name}_health_port", f"{name}_metrics_port")
+        numbers = {f"FILMGATE_{field.upper()}": int(getattr(self, field, 0)) for field in fields}
+        return {setting: number for setting, number in numbers.items() if number}
 
 
-def faults(ports: Ports) -> Iterator[str]:
-    """A sentence per port that is taken or named twice, with the setting that changes it."""
+BLOCK = len(dataclasses.fields(Ports))
+"""Ports that are reserved at once, by the number of the first."""
+
+
+def free(within: range = FREE_RANGE) -> Ports:
+    """Return ports `within` that nobody uses now, and that no other call gets while this process lives.
+
+    Suites of several processes and users can start at the same time on one machine. Raises OSError (EADDRINUSE) when
+    no block is left.
+    """
+    blocks = len(within) // BLOCK
+    for block in random.sample(range(blocks), blocks):
+        first = within[block * BLOCK]
+        held = _reserve(first)
+        if held is None:
+            continue
+        numbers = range(first, first + BLOCK)
+        if any(_taken(number) for number in numbers):
+            held.close()
+            continue
+        held.detach()  # open until this process ends
+        return Ports(*numbers)
+    raise OSError(errno.EADDRINUSE, f"no {BLOCK} free ports in a row are left from {within[0]} to {within[-1]}")
+
+
+def _reserve(first: int) -> socket.socket | None:
+    """Reserve the block of a port for this process; None when another has it.
+
+    A name in the abstract namespace of unix(7) is given to one process, goes with it, and holds exactly where the ports
+    do: in one network namespace. A program that we start does not inherit it.
+    """
+    held = socket.socket(socket.AF_UNIX)
+    try:
+        held.bind(f"\0filmgate-ports-{first}")
+    except OSError:
+        held.close()
+        return None
+    return held
+
+
+def faults(*groups: Any) -> Iterator[str]:
+    """Yield a sentence per port that is taken or named twice, with the setting that changes it.
+
+    `groups` are Ports and other dataclasses whose fields are port numbers, called as the settings without FILMGATE_.
+    """
     seen: dict[int, str] = {}
-    for name, number in dataclasses.asdict(ports).items():
+    chosen = {name: number for group in groups for name, number in dataclasses.asdict(group).items()}
+    for name, number in chosen.items():
         if not number and name.endswith("_metrics_port"):
             continue  # turned off
         setting = f"FILMGATE_{name.upper()}"
         if number in seen:
             yield f"{setting} and {seen[number]} are both {number}; choose another."
         elif _taken(number):
-            yield f"Port {number} is taken by another program; set {setting} to a free one."
+            yield taken(setting, number)
         seen[number] = setting
+
+
+def taken(setting: str, number: int) -> str:
+    """Return the sentence about a port that another program has."""
+    return f"Port {number} is taken by another program; set {setting} to a free one."
 
 
 def _taken(number: int) -> bool:

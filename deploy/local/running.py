@@ -35,13 +35,14 @@ def run(act: Callable[[Suite, Tell], int], say: Callable[[str], None], *, teleme
     lock = Lock(home)
     lock.take()
     try:
-        taken = list(ports.faults(chosen))
+        own = from_env(WatchPorts)
+        taken = list(ports.faults(chosen, own) if telemetry else ports.faults(chosen))
         if taken:
             raise SuiteError("\n".join(taken))
         with _signals_raise():
             if not telemetry:
                 return _started(Suite(home, chosen, say=say), lock, act)
-            with Watch(home, chosen, from_env(WatchPorts), say) as watch:
+            with Watch(home, chosen, own, say) as watch:
                 say(f"Prometheus at {watch.prometheus}, traces at {watch.traces}/")
                 return _started(Suite(home, chosen, watch.settings, say=say), lock, act, watch.tend)
     finally:

@@ -1,6 +1,7 @@
 """What `make up TELEMETRY=1` starts beside the suite: Prometheus with our rules, and the receiver of traces.
 
-Both are closed to other users of the machine: a random password, kept in a 0600 file of the home, opens their pages.
+Both are closed to other users of the machine: a random password, drawn at each start and kept in a 0600 file of the
+home, opens their pages. We look whose a port is before we show it there, so that nobody else learns it (review S2).
 """
 
 import base64
@@ -10,15 +11,14 @@ import os
 import shutil
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
 
-from deploy.local import config
-from deploy.local.files import private_folder, secret, socket_folder, write_private
+from deploy.local import config, listeners, ports
+from deploy.local.files import private_folder, socket_folder, write_private
 from deploy.local.ports import Ports
 from deploy.local.process import Process
 from deploy.observability import traces
@@ -29,6 +29,7 @@ PROCESSES = ("auth", "billing", "generation", "privacy", "media", "worker")
 EDGE_PATH = "/stats/prometheus"
 SCRAPE_SECONDS, KEPT_DAYS = 5, 7
 START_SECONDS = 30.0
+SECRET_BYTES = 32
 ROUNDS = 8
 """Of bcrypt, 2**8: the password is 256 random bits, which no guessing finds at any cost."""
 
@@ -47,10 +48,10 @@ class WatchPorts:
     """OTLP over HTTP, and the pages that show traces."""
 
 
-def configuration(ports: Ports, rules: Path = RULES) -> str:
+def configuration(suite: Ports, rules: Path = RULES) -> str:
     """Prometheus' configuration for a suite on these ports; a port of 0 is left out."""
-    targets = {name: ports.metrics(name) for name in PROCESSES}
-    jobs = [_job("filmgate", metrics.PATH, targets), _job("edge", EDGE_PATH, {"edge": ports.metrics("edge")})]
+    targets = {name: suite.metrics(name) for name in PROCESSES}
+    jobs = [_job("filmgate", metrics.PATH, targets), _job("edge", EDGE_PATH, {"edge": suite.metrics("edge")})]
     interval = f"{SCRAPE_SECONDS}s"
     return yaml.safe_dump(
         {
@@ -70,14 +71,16 @@ def _job(name: str, path: str, targets: Mapping[str, int]) -> dict[str, object]:
 
 
 class Watch:
-    """Prometheus and the receiver of traces, beside a suite with its data in `home`."""
+    """Prometheus and the receiver of traces, beside a suite with its data in `home`; a new password for each object."""
 
     def __init__(
-        self, home: Path, ports: Ports, own: WatchPorts, say: Callable[[str], None] = lambda line: None
+        self, home: Path, suite: Ports, own: WatchPorts, say: Callable[[str], None] = lambda line: None
     ) -> None:
-        self._home, self._ports, self._own, self._say = home, ports, own, say
+        self._home, self._ports, self._own, self._say = home, suite, own, say
         self._secret = home / "secrets" / "telemetry"
-        self._password = secret(self._secret).hex()
+        drawn = os.urandom(SECRET_BYTES)
+        write_private(private_folder(self._secret.parent) / self._secret.name, drawn)
+        self._password = drawn.hex()
         self._socket = socket_folder(home, traces.SOCKET) / traces.SOCKET
         self._processes: list[Process] = []
 
@@ -103,15 +106,18 @@ class Watch:
         return f"http://{traces.USER}:{self._password}@127.0.0.1:{port}"
 
     def __enter__(self) -> "Watch":
-        """Start both, and wait until they answer. Raises WatchError."""
+        """Start both, and wait until they answer. Raises WatchError, which names a port that is taken."""
+        taken = list(ports.faults(self._own))
+        if taken:
+            raise WatchError("\n".join(taken))
         try:
             for name, command in (("traces", self._receiver()), ("prometheus", self._scraper())):
                 log = private_folder(self._home / "logs") / f"{name}.log"
                 environment = {**config.inherited(), "PYTHONPATH": f"{config.ROOT}:{config.ROOT / 'gen'}"}
                 self._processes.append(Process(name, command, environment, log, config.ROOT))
                 self._processes[-1].launch()
-            self._until(self._processes[0], f"http://127.0.0.1:{self._own.traces_port}/")
-            self._until(self._processes[1], f"http://127.0.0.1:{self._own.prometheus_port}/-/ready")
+            self._until(self._processes[0], self._own.traces_port, "/")
+            self._until(self._processes[1], self._own.prometheus_port, "/-/ready")
         except BaseException:
             self.__exit__()
             raise
@@ -150,20 +156,29 @@ class Watch:
             "--log.level=warn",
         ]
 
-    def _until(self, process: Process, url: str) -> None:
+    def _until(self, process: Process, port: int, path: str) -> None:
+        """Wait until our own process answers on its port; the password goes to nobody else."""
         deadline = time.monotonic() + START_SECONDS
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        while not self._answers(process, port, path):
+            if not process.alive or time.monotonic() > deadline:
+                if listeners.strangers(process.pid, [port]):
+                    raise WatchError(ports.taken(f"FILMGATE_{process.name.upper()}_PORT", port))
+                raise WatchError(f"{process.name} does not answer at 127.0.0.1:{port}:\n{process.last_words()}")
+            time.sleep(0.1)
+
+    def _answers(self, process: Process, port: int, path: str) -> bool:
+        """Whether `process` answers. Asked only while it holds the port: a stranger there would learn the password."""
+        if process.pid is None or not listeners.all_of(process.pid, [port]):
+            return False
         shown = base64.b64encode(f"{traces.USER}:{self._password}".encode()).decode()
-        request = urllib.request.Request(url, headers={"Authorization": f"Basic {shown}"})  # noqa: S310  loopback
-        while True:
-            try:
-                opener.open(request, timeout=5).close()
-            except (urllib.error.URLError, OSError) as fault:
-                if not process.alive or time.monotonic() > deadline:
-                    raise WatchError(f"{process.name} does not answer at {url}:\n{process.last_words()}") from fault
-                time.sleep(0.1)
-            else:
-                return
+        url = f"http://127.0.0.1:{port}{path}"
+        request = urllib.request.Request(url, headers={"Authorization": f"Basic {shown}"})
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            opener.open(request, timeout=5).close()
+        except OSError:  # URLError is one
+            return False
+        return process.alive
 
 
 def hashed(password: str) -> str:

@@ -7,6 +7,7 @@ read nor write: gRPC comes by a unix socket in a folder of ours, HTTP with a tok
 import base64
 import binascii
 import collections
+import hashlib
 import hmac
 import http.server
 import json
@@ -166,8 +167,8 @@ class _Grpc(trace_service_pb2_grpc.TraceServiceServicer, metrics_service_pb2_grp
 class Receiver:
     """Takes gRPC of the suite on the unix socket `folder`/otlp.sock, HTTP of Triton on a loopback port with the pages.
 
-    Nobody else may enter `folder`. `token` (not empty) must come with every HTTP request, as a bearer token or as the
-    password of Basic. `http_port` 0: a free one.
+    Nobody else may enter `folder`. `token` (not empty) must come with every request for a page, as a bearer token or as
+    the password of Basic; `writing(token)` with every span, and it opens no page. `http_port` 0: a free one.
     """
 
     def __init__(self, folder: Path, token: str, http_port: int = 0) -> None:
@@ -200,12 +201,21 @@ class Receiver:
         self._http.server_close()
 
 
+def writing(token: str) -> str:
+    """Return the token that lets spans in, made of the one that opens the pages, which cannot be found from it.
+
+    Triton sends it to whoever listens on the port, and does not look who that is: after the receiver has died it may be
+    another user of the machine, who must not learn what opens the pages (review S2).
+    """
+    return hmac.new(token.encode(), b"spans", hashlib.sha256).hexdigest()
+
+
 def settings(socket: Path, http_port: int, token: str) -> dict[str, str]:
-    """Return what makes a suite send its traces to a receiver."""
+    """Return what makes a suite send its traces to a receiver whose pages `token` opens."""
     return {
         "FILMGATE_OTLP_ENDPOINT": f"unix:{socket}",
         "FILMGATE_TRITON_OTLP_URL": f"http://127.0.0.1:{http_port}{HTTP_PATH}",
-        "FILMGATE_TRITON_OTLP_HEADERS": f"authorization=Bearer {token}",
+        "FILMGATE_TRITON_OTLP_HEADERS": f"authorization=Bearer {writing(token)}",
     }
 
 
@@ -237,13 +247,13 @@ class _Pages(http.server.BaseHTTPRequestHandler):
     timeout = 10
 
     def do_GET(self) -> None:
-        if self._let_in():
+        if self._let_in(self.server.token):
             traces = self.server.traces
             spans = traces.spans(self.path.removeprefix("/traces/"))
             self._answer(200 if spans or self.path == "/" else 404, waterfall(spans) if spans else listing(traces))
 
     def do_POST(self) -> None:
-        if not self._let_in():
+        if not self._let_in(writing(self.server.token)):
             return
         length = self.headers.get("Content-Length", "")
         if self.path != HTTP_PATH or not length.isdecimal() or int(length) > LARGEST_BODY:
@@ -256,9 +266,9 @@ class _Pages(http.server.BaseHTTPRequestHandler):
             return
         self._answer(200, "{}")
 
-    def _let_in(self) -> bool:
+    def _let_in(self, token: str) -> bool:
         """Refuse whoever does not show the token."""
-        if hmac.compare_digest(_shown(self.headers.get("Authorization", "")).encode(), self.server.token.encode()):
+        if hmac.compare_digest(_shown(self.headers.get("Authorization", "")).encode(), token.encode()):
             return True
         self._answer(401, "")
         return False
@@ -278,7 +288,7 @@ class _Pages(http.server.BaseHTTPRequestHandler):
 
 
 class _Door(http.server.ThreadingHTTPServer):
-    """The HTTP side, on loopback; every request shows the token."""
+    """The HTTP side, on loopback; every request shows a token."""
 
     def __init__(self, port: int, traces: Traces, token: str) -> None:
         super().__init__(("127.0.0.1", port), _Pages)

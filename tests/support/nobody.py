@@ -4,12 +4,15 @@ A program of its own, started as root: it loads what it needs, gives all rights 
 got. Only root can become somebody else, so an ordinary user skips these tests (`needs_root`).
 """
 
+import contextlib
+import http.server
 import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -32,12 +35,30 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can try what
 
 def asks(action: str, *arguments: object) -> Any:
     """Return what an action of ACTIONS gets as the user nobody. Raises CalledProcessError when it cannot be tried."""
-    command = [sys.executable, "-m", "tests.support.nobody", action, json.dumps(arguments)]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, timeout=120, env=environment, cwd=ROOT
-    )  # fmt: skip
+    done = subprocess.run(**_program(action, *arguments), capture_output=True, check=True, timeout=120)
     return json.loads(done.stdout)
+
+
+@contextlib.contextmanager
+def listens(port: int) -> Iterator[Callable[[], list[str]]]:
+    """Let the user nobody listen on a loopback port, from here on until the end of the block.
+
+    Yield a function that ends it and returns the Authorization header of each request that came.
+    """
+    program = _program("receive", port)
+    with subprocess.Popen(**program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "\n", "it listens"
+            yield lambda: list(json.loads(process.communicate(timeout=60)[0]))
+        finally:
+            process.kill()
+
+
+def _program(action: str, *arguments: object) -> dict[str, Any]:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
+    command = [sys.executable, "-m", "tests.support.nobody", action, json.dumps(arguments)]
+    return {"args": command, "env": environment, "cwd": ROOT, "text": True}
 
 
 def triton(port: int, authority: str, mark: str) -> dict[str, str]:
@@ -103,7 +124,35 @@ def sockets(paths: list[str]) -> list[str]:
     return open_to_them
 
 
-ACTIONS: dict[str, Callable[..., Any]] = {"triton": triton, "files": files, "web": web, "sockets": sockets}
+def receive(port: int) -> list[str]:
+    """Listen on a port as a telemetry page would, say so, answer 200 to everything, until standard input ends.
+
+    Return the Authorization header of each request, "" for one without.
+    """
+    shown: list[str] = []
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            shown.append(self.headers.get("Authorization", ""))
+            self.send_response(200)
+            self.end_headers()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+        server.shutdown()
+    return shown
+
+
+ACTIONS: dict[str, Callable[..., Any]] = {
+    "triton": triton,
+    "files": files,
+    "web": web,
+    "sockets": sockets,
+    "receive": receive,
+}
 
 
 def main(action: str, arguments: str) -> int:

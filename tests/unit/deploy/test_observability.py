@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from deploy.local.ports import Ports
 from deploy.observability import local
-from deploy.observability.traces import Receiver, Traces, listing, waterfall
+from deploy.observability.traces import Receiver, Traces, listing, waterfall, writing
 from services.runtime import metrics
 
 FOLDER = local.RULES.parent
@@ -118,12 +118,22 @@ def asked(receiver: Receiver, method: str, path: str, body: bytes = b"", **heade
 
 
 BASIC = "Basic " + base64.b64encode(b"anybody:the token").decode()
+SPANS = b'{"resourceSpans": []}'
 
 
 @pytest.mark.parametrize("shown", ["Bearer the token", "bearer the token", BASIC])
-def test_the_receiver_opens_to_its_token(receiver, shown) -> None:
+def test_the_receivers_pages_open_to_its_token(receiver, shown) -> None:
     assert asked(receiver, "GET", "/", authorization=shown) == 200
-    assert asked(receiver, "POST", "/v1/traces", b'{"resourceSpans": []}', authorization=shown) == 200
+    assert asked(receiver, "POST", "/v1/traces", SPANS, authorization=shown) == 401
+
+
+def test_what_triton_is_given_lets_spans_in_and_opens_no_page(receiver) -> None:
+    """It sends it to whoever has the port by then (review S2)."""
+    name, shown = receiver.settings["FILMGATE_TRITON_OTLP_HEADERS"].split("=", 1)
+    assert name == "authorization"
+    assert receiver.token not in shown
+    assert asked(receiver, "POST", "/v1/traces", SPANS, authorization=shown) == 200
+    assert asked(receiver, "GET", "/", authorization=shown) == 401
 
 
 @pytest.mark.parametrize(
@@ -137,7 +147,8 @@ def test_the_receiver_opens_to_nothing_else(receiver, shown) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"resourceSpans": 7}', b"\xff"])
 def test_a_body_that_is_no_trace_is_refused(receiver, body) -> None:
-    assert asked(receiver, "POST", "/v1/traces", body, authorization="Bearer the token") == 400
+    shown = f"Bearer {writing(receiver.token)}"
+    assert asked(receiver, "POST", "/v1/traces", body, authorization=shown) == 400
 
 
 def test_the_receivers_socket_is_where_only_its_owner_comes(tmp_path) -> None:
@@ -146,6 +157,16 @@ def test_the_receivers_socket_is_where_only_its_owner_comes(tmp_path) -> None:
     assert socket.parent.stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "home" / "secrets" / "telemetry").stat().st_mode & 0o777 == 0o600
     assert watch.settings["FILMGATE_TRITON_OTLP_URL"].startswith("http://127.0.0.1:")
+
+
+def test_a_password_is_drawn_at_each_start(tmp_path) -> None:
+    """One that came into wrong hands is worth nothing after the next start (review S2)."""
+    urls, kept = set(), set()
+    for _ in range(2):
+        urls.add(local.Watch(tmp_path / "home", Ports(), local.WatchPorts()).traces)
+        kept.add((tmp_path / "home" / "secrets" / "telemetry").read_bytes().hex())
+    assert len(urls) == len(kept) == 2
+    assert all(any(password in url for url in urls) for password in kept)
 
 
 def test_prometheus_takes_the_password_that_is_rendered(tmp_path) -> None:
