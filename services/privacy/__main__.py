@@ -9,7 +9,7 @@ from services.privacy.clients import Standings, Tokens
 from services.privacy.config import PrivacySettings
 from services.privacy.policies import api as policies
 from services.privacy.policies import first
-from services.privacy.policies.jobs import Handlers
+from services.privacy.policies.jobs import Handlers, Told
 from services.privacy.retention.sweep import Sweep
 from services.runtime import channels, config, metrics, server, telemetry, tracing
 from services.runtime.caller import Verifier
@@ -42,7 +42,7 @@ async def serve(settings: PrivacySettings) -> None:
     """Publish the texts that come as files, then serve until told to end."""
     clock, database = SystemClock(), Database(settings.database_url)
     await database.require_revision("privacy")
-    await first.publish_all(database, settings.policy_texts, clock)
+    told = Told(database, await first.publish_all(database, settings.policy_texts, clock))
     auth = channels.connect("auth", settings)
     handlers = Handlers(database, Standings(auth)).by_kind()
     runner = Runner(
@@ -58,7 +58,7 @@ async def serve(settings: PrivacySettings) -> None:
         rooms(settings, database, clock),
         verifier=Verifier(Tokens(auth).caller_keys, "privacy", clock),
         parts=[runner, Sweep(database, clock)],
-        checks={"database": database.ping},
+        checks={"database": database.ping, "policies_told": told.ready},
         on_stop=[auth.close, database.close],
     )
 

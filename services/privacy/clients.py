@@ -1,10 +1,21 @@
 """The only door from privacy to another service: auth."""
 
 import datetime
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import grpc
 
 from filmgate.auth.v1 import standings_pb2, standings_pb2_grpc, tokens_pb2, tokens_pb2_grpc
+
+
+class Published(NamedTuple):
+    """A published version of a policy: its kind, id and number, and from when on its acceptance is needed."""
+
+    kind: str
+    policy: str
+    number: int
+    effective_time: datetime.datetime
 
 
 class Tokens:
@@ -35,10 +46,10 @@ class Standings:
         request.accept_time.FromDatetime(accept_time)
         await self._stub.RecordAcceptance(request)
 
-    async def set_policy_in_force(
-        self, *, kind: str, policy: str, version: int, effective_time: datetime.datetime
-    ) -> None:
-        """Tell which version of a policy is needed from its effective time on; sent as soon as it is published."""
-        request = standings_pb2.SetPolicyInForceRequest(policy_kind=kind, policy=policy, version=version)
-        request.effective_time.FromDatetime(effective_time)
-        await self._stub.SetPolicyInForce(request)
+    async def set_policies_in_force(self, policies: Iterable[Published]) -> None:
+        """Tell all published versions of all policies."""
+        request = standings_pb2.SetPoliciesInForceRequest()
+        for version in policies:
+            told = request.policies.add(policy_kind=version.kind, policy=version.policy, version=version.number)
+            told.effective_time.FromDatetime(version.effective_time)
+        await self._stub.SetPoliciesInForce(request)

@@ -9,7 +9,7 @@ from deploy.local.client import Refused, new_phone
 from deploy.local.suite import Suite
 from filmgate.privacy.v1 import policies_pb2, policies_pb2_grpc
 from tests.support.operators import door, recorded
-from tests.support.waiting import PATIENCE_SECONDS, until_refused
+from tests.support.waiting import until_refused
 
 ORDER = {"model": "animatic", "prompt": "a quiet sea", "resolution": "480p", "duration_seconds": 2}
 CALLS = [
@@ -35,8 +35,6 @@ async def test_without_login_the_policy_in_force_can_be_read_at_any_time(guest):
 async def test_core_calls_wait_for_the_policies(guest, books):
     made = await guest.register(new_phone())
     before = await books.owned(made)
-    # A suite that has just been made for the first time: privacy tells auth by a job what it has published.
-    await until_refused(lambda: guest.call("GET", "/v1/videos"), PATIENCE_SECONDS, "POLICY_NOT_ACCEPTED")
     for method, path, body in (*CALLS, ("POST", "/v1/keys", {})):
         with pytest.raises(Refused) as refused:
             await guest.call(method, path, body)

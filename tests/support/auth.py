@@ -10,7 +10,16 @@ from typing import Any
 import grpc
 from google.type import date_pb2
 
-from filmgate.auth.v1 import accounts_pb2, accounts_pb2_grpc, keys_pb2, keys_pb2_grpc, logins_pb2, logins_pb2_grpc
+from filmgate.auth.v1 import (
+    accounts_pb2,
+    accounts_pb2_grpc,
+    keys_pb2,
+    keys_pb2_grpc,
+    logins_pb2,
+    logins_pb2_grpc,
+    standings_pb2,
+)
+from filmgate.auth.v1.standings_pb2_grpc import StandingsStub
 from filmgate.privacy.v1 import audit_pb2, audit_pb2_grpc
 from services.auth.__main__ import House
 from services.auth.clients import Privacy
@@ -172,9 +181,12 @@ def stop_database(postgres: Server, database: Database) -> None:
 
 @contextlib.asynccontextmanager
 async def house(
-    database: Database, folder: Path, clock: FakeClock, profile: Profile | None = None
+    database: Database, folder: Path, clock: FakeClock, profile: Profile | None = None, *, told: bool = True
 ) -> AsyncIterator[Auth]:
-    """Run auth until the end of the block. Nothing works in the background: the test drives jobs and feed."""
+    """Run auth until the end of the block. Nothing works in the background: the test drives jobs and feed.
+
+    `told`: privacy has said what is published, here nothing; a test may publish more.
+    """
     steady, sealer, profile = Steady(), Sealer(folder / "keys"), used(profile or profiles.load("default"))
     keyring = Keyring(database, folder / "secrets", clock)
     await keyring.load()
@@ -197,7 +209,10 @@ async def house(
     ):
         handlers = built.handlers(folder / "outbox", Privacy(privacy.channel("auth")))
         runner = Runner(database, handlers, clock=clock, name="test")
-        yield Auth(
+        running = Auth(
             built, profile, database, runner, clock, steady, folder / "outbox", sealer, keyring, served, audit.events
         )  # fmt: skip
+        if told:
+            await running.stub(StandingsStub, "privacy").SetPoliciesInForce(standings_pb2.SetPoliciesInForceRequest())
+        yield running
         await built.feed.drain(1)

@@ -9,7 +9,7 @@ from services.runtime.caller import SERVICE
 from services.runtime.server import Room
 from tests.support import rpc
 
-_STANDINGS = {"RecordAcceptance": SERVICE("privacy"), "SetPolicyInForce": SERVICE("privacy")}
+_STANDINGS = {"RecordAcceptance": SERVICE("privacy"), "SetPoliciesInForce": SERVICE("privacy")}
 _TOKENS = {"ListCallerKeys": SERVICE("privacy", "billing"), "Exchange": SERVICE()}
 
 
@@ -19,7 +19,7 @@ class AuthServer(standings_pb2_grpc.StandingsServicer, tokens_pb2_grpc.TokensSer
     def __init__(self) -> None:
         self.port = 0
         self.accepted: list[standings_pb2.RecordAcceptanceRequest] = []
-        self.in_force: list[standings_pb2.SetPolicyInForceRequest] = []
+        self.in_force: list[standings_pb2.SetPoliciesInForceRequest] = []
         self._server: server.Server | None = None
         self._told = asyncio.Event()
 
@@ -66,8 +66,8 @@ class AuthServer(standings_pb2_grpc.StandingsServicer, tokens_pb2_grpc.TokensSer
         self._told.set()
         return standings_pb2.RecordAcceptanceResponse()
 
-    async def SetPolicyInForce(self, request: Any, _: Any) -> standings_pb2.SetPolicyInForceResponse:
+    async def SetPoliciesInForce(self, request: Any, _: Any) -> standings_pb2.SetPoliciesInForceResponse:
         """Keep the request."""
         self.in_force.append(request)
         self._told.set()
-        return standings_pb2.SetPolicyInForceResponse()
+        return standings_pb2.SetPoliciesInForceResponse()

@@ -73,11 +73,14 @@ def at(moment: datetime.datetime) -> Timestamp:
 
 async def set_policy(auth, version: int = 1, seconds: float = 0, kind: str = "privacy") -> None:
     effective = at(auth.clock.now() + datetime.timedelta(seconds=seconds))
-    await auth.stub(StandingsStub, "privacy").SetPolicyInForce(
-        standings_pb2.SetPolicyInForceRequest(
-            policy_kind=kind, policy="pol_1", version=version, effective_time=effective
-        )
-    )
+    policy = standings_pb2.PolicyInForce(policy_kind=kind, policy="pol_1", version=version, effective_time=effective)
+    await tell_policies(auth, policy)
+
+
+async def tell_policies(auth, *policies: standings_pb2.PolicyInForce) -> None:
+    """Tell auth what is published, as privacy does it after each start and each publication."""
+    told = standings_pb2.SetPoliciesInForceRequest(policies=policies)
+    await auth.stub(StandingsStub, "privacy").SetPoliciesInForce(told)
 
 
 async def accept(auth, account: str, version: int = 1) -> None:

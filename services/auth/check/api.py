@@ -101,13 +101,20 @@ class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
             raise errors.RATE_LIMITED(limit=self._limits.per_minute, what="requests", retry_after=wait)
         now = self._clock.now().timestamp()
         domain.check_freezes(route, principal, self._directory.freezes(principal.account), now)
-        if route.gate != "CORE":
+        if route.gate == "CORE":
+            await self._agreed(principal, now)
+
+    async def _agreed(self, principal: Principal, now: float) -> None:
+        """Apply the policies in force. Raises POLICY_NOT_ACCEPTED, or AUTHORISER_UNAVAILABLE while they are unknown.
+
+        After the first start of a suite privacy tells auth by a job which policies there are. Until that has come, no
+        policy is known, which does not mean that none is in force.
+        """
+        if self._directory.told and self._missing(principal, now) is None:
             return
+        if not await self._feed.look_again() or not self._directory.told:
+            raise errors.AUTHORISER_UNAVAILABLE(retry_after=1)
         missing = self._missing(principal, now)
-        if missing is not None:
-            if not await self._feed.look_again():
-                raise errors.AUTHORISER_UNAVAILABLE(retry_after=1)
-            missing = self._missing(principal, now)
         if missing is not None:
             raise errors.POLICY_NOT_ACCEPTED(
                 policy=missing.policy, version=missing.number, accept_at=f"/v1/policies/{missing.policy}:accept"

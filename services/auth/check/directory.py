@@ -29,6 +29,8 @@ class Changes:
     acceptances: list[tuple[str, str, Accepted]] = dataclasses.field(default_factory=list)
     """(account, kind, acceptance)"""
     policies: list[Policy] = dataclasses.field(default_factory=list)
+    told: bool = False
+    """Whether privacy has told its policies."""
 
 
 class Directory:
@@ -42,6 +44,8 @@ class Directory:
         self._policies: dict[tuple[str, int], Policy] = {}
         self.policies: Mapping[str, list[Policy]] = {}
         """Policies by kind."""
+        self.told = False
+        """Whether privacy has told its policies; until then `policies` does not say what core calls need."""
 
     def __len__(self) -> int:
         """Number of API keys and sessions that are known, revoked ones too."""
@@ -72,6 +76,7 @@ class Directory:
             if kind not in kinds or kinds[kind].version < accepted.version:
                 kinds[kind] = accepted
         self._take_policies(changes.policies)
+        self.told = self.told or changes.told
 
     def prune(self, now: float) -> None:
         """Forget sessions whose secrets ended an hour ago, so that memory does not grow for ever."""

@@ -11,7 +11,7 @@ from services.auth.check.domain import Frozen, Policy, Principal
 from services.auth.keys.domain import SCOPES
 from services.auth.keys.tables import Key
 from services.auth.logins.tables import Session
-from services.auth.standings.tables import Acceptance, PolicyInForce
+from services.auth.standings.tables import Acceptance, PoliciesTold, PolicyInForce
 
 _FLOOR = sa.text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
 _ENDLESS = float("inf")
@@ -28,6 +28,7 @@ _ACCEPTANCES = sa.select(Acceptance.account, Acceptance.kind, Acceptance.version
 _POLICIES = sa.select(
     PolicyInForce.version, PolicyInForce.kind, PolicyInForce.number, PolicyInForce.policy, PolicyInForce.effective_time
 )
+_TOLD = sa.select(sa.exists().select_from(PoliciesTold))
 
 
 async def read_changes(session: AsyncSession, floor: int) -> tuple[int, Changes]:
@@ -38,7 +39,9 @@ async def read_changes(session: AsyncSession, floor: int) -> tuple[int, Changes]
     than missed.
     """
     following = int((await session.execute(_FLOOR)).scalar_one())
-    changes = Changes()
+    # Read before the policies: each statement sees what is committed when it begins, and those who see that the
+    # policies were told must see the policies too.
+    changes = Changes(told=bool(await session.scalar(_TOLD)))
     for key in await session.execute(_KEYS.where(Key.changed >= floor)):
         changes.principals.append(
             Principal(

@@ -12,7 +12,7 @@ from services.runtime.database import Database
 from services.runtime.errors import NOT_FOUND
 from services.runtime.server import Room
 
-POLICY = {"RecordAcceptance": SERVICE("privacy"), "SetPolicyInForce": SERVICE("privacy")}
+POLICY = {"RecordAcceptance": SERVICE("privacy"), "SetPoliciesInForce": SERVICE("privacy")}
 
 
 class Standings(standings_pb2_grpc.StandingsServicer):
@@ -45,17 +45,20 @@ class Standings(standings_pb2_grpc.StandingsServicer):
         await self._feed.catch_up()
         return standings_pb2.RecordAcceptanceResponse()
 
-    async def SetPolicyInForce(
-        self, request: standings_pb2.SetPolicyInForceRequest, _context: Any
-    ) -> standings_pb2.SetPolicyInForceResponse:
-        """Set the version of a policy that core calls need from its effective time on."""
+    async def SetPoliciesInForce(
+        self, request: standings_pb2.SetPoliciesInForceRequest, _context: Any
+    ) -> standings_pb2.SetPoliciesInForceResponse:
+        """Set the published versions of all policies, and that they are known: core calls are judged from then on."""
+        policies = [
+            {
+                "kind": told.policy_kind,
+                "number": told.version,
+                "policy": told.policy,
+                "effective_time": told.effective_time.ToDatetime(datetime.UTC),
+            }
+            for told in request.policies
+        ]
         async with self._database.transaction() as session:
-            await store.set_policy(
-                session,
-                request.policy_kind,
-                request.version,
-                policy=request.policy,
-                effective_time=request.effective_time.ToDatetime(datetime.UTC),
-            )
+            await store.set_policies(session, policies)
         await self._feed.catch_up()
-        return standings_pb2.SetPolicyInForceResponse()
+        return standings_pb2.SetPoliciesInForceResponse()

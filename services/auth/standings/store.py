@@ -1,11 +1,13 @@
 """All SQL of acceptances and policies in force."""
 
 import datetime
+from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.auth.standings.tables import Acceptance, PolicyInForce
+from services.auth.standings.tables import TOLD, Acceptance, PoliciesTold, PolicyInForce
 
 
 async def record_acceptance(
@@ -21,10 +23,13 @@ async def record_acceptance(
     )
 
 
-async def set_policy(
-    session: AsyncSession, kind: str, number: int, *, policy: str, effective_time: datetime.datetime
-) -> None:
-    """Say from when on a version of a policy is needed."""
-    values = {"policy": policy, "effective_time": effective_time}
-    statement = insert(PolicyInForce).values(kind=kind, number=number, **values)
-    await session.execute(statement.on_conflict_do_update(index_elements=["kind", "number"], set_=values))
+async def set_policies(session: AsyncSession, policies: Sequence[dict[str, Any]]) -> None:
+    """Set published versions of policies, each a row of PolicyInForce, and that auth was told of them.
+
+    One statement a version, ordered by their keys, so that two calls at once cannot wait for each other.
+    """
+    for policy in sorted(policies, key=lambda row: (row["kind"], row["number"])):
+        values = {"policy": policy["policy"], "effective_time": policy["effective_time"]}
+        statement = insert(PolicyInForce).values(policy)
+        await session.execute(statement.on_conflict_do_update(index_elements=["kind", "number"], set_=values))
+    await session.execute(insert(PoliciesTold).values(id=TOLD).on_conflict_do_nothing())

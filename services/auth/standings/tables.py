@@ -9,6 +9,9 @@ from filmgate.privacy.v1.elements_pb2 import Element
 from services.auth.check.tables import Fed
 from services.runtime.database import Base, Time, column
 
+TOLD = 1
+"""The id of the only row of `policies_told`."""
+
 
 class Acceptance(Fed, Base):
     """The newest version of a kind of policy that an account has accepted."""
@@ -31,3 +34,11 @@ class PolicyInForce(Fed, Base):
     """The version of the policy."""
     policy: Mapped[str] = column(Element.POLICY_TEXT, sa.Text, nullable=False)
     effective_time: Mapped[datetime.datetime] = column(Element.POLICY_TEXT, Time, nullable=False)
+
+
+class PoliciesTold(Base):
+    """The one row that says that privacy has told its policies; without it nobody knows what core calls need."""
+
+    __tablename__ = "policies_told"
+    __table_args__ = (sa.CheckConstraint(f"id = {TOLD}"),)
+    id: Mapped[int] = column(Element.OPERATIONAL, sa.SmallInteger, primary_key=True, autoincrement=False)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.privacy.policies import domain, publication, store
+from services.privacy.policies import domain, jobs, publication, store
 from services.privacy.policies.tables import PolicyRow
+from services.runtime import ids
 from services.runtime.clock import Clock
 from services.runtime.config import StartFault, reading
 from services.runtime.database import Database
@@ -38,26 +39,33 @@ def read(folder: Path) -> dict[tuple[str, int], tuple[domain.Text, ...]]:
     return found
 
 
-async def publish_all(database: Database, folder: Path, clock: Clock) -> None:
-    """Publish each version of the files that is not published yet, in force from now on.
+async def publish_all(database: Database, folder: Path, clock: Clock) -> str:
+    """Publish each version of the files that is not published yet, in force from now on; return the key of a job.
 
+    The job tells auth all published versions, at each start: auth's database may be younger than this one. All is one
+    transaction, so that no job finds a part of the first policies and tells auth that these are all.
     Safe to run in several processes at once. Raises TextChangedError when a published version differs from its
     file, StartFault for texts that cannot be published.
     """
     with reading("FILMGATE_POLICY_TEXTS"):
         found = read(folder)
-    for (kind, version), texts in sorted(found.items()):
-        now = clock.now()
-        draft = domain.Draft(kind, version, now, texts)
-        async with database.transaction() as session:
-            stored = await store.find_version(session, kind, version)
-            if stored is None:
-                stored = await _published(session, folder, draft, now)
-            if not publication.is_same(stored, draft):
-                raise TextChangedError(
-                    f"{folder}/{kind}/{version:04}.*.md differs from the published version {version}: "
-                    "published text never changes. Restore the files, and publish the next version."
-                )
+    now = clock.now()
+    async with database.transaction() as session:
+        for (kind, version), texts in sorted(found.items()):
+            await _publish(session, folder, domain.Draft(kind, version, now, texts), now)
+        return await jobs.tell_policies(session, ids.new("start"), now)
+
+
+async def _publish(session: AsyncSession, folder: Path, draft: domain.Draft, now: datetime.datetime) -> None:
+    """Publish one version unless it is published. Raises TextChangedError when it was published with other texts."""
+    stored = await store.find_version(session, draft.kind, draft.version)
+    if stored is None:
+        stored = await _published(session, folder, draft, now)
+    if not publication.is_same(stored, draft):
+        raise TextChangedError(
+            f"{folder}/{draft.kind}/{draft.version:04}.*.md differs from the published version {draft.version}: "
+            "published text never changes. Restore the files, and publish the next version."
+        )
 
 
 async def _published(session: AsyncSession, folder: Path, draft: domain.Draft, now: datetime.datetime) -> PolicyRow:

@@ -56,4 +56,4 @@ async def _tell(session: AsyncSession, policy: PolicyRow, *, is_new: bool, now: 
         "result": "published" if is_new else "unchanged",
     }
     await audit.record(session, events.own("PublishPolicy", policy.id, detail, now))
-    await jobs.tell_publication(session, policy, now)
+    await jobs.tell_policies(session, policy.id, now)

@@ -1,11 +1,12 @@
 """All SQL of policies."""
 
 import datetime
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import noload, selectinload
 
 from services.privacy.policies.tables import PolicyRow, PolicyTextRow, ReceiptRow
 from services.runtime.pages import Page
@@ -73,9 +74,9 @@ async def stored_receipt(session: AsyncSession, receipt: str) -> ReceiptRow:
     return await session.get_one(ReceiptRow, receipt)
 
 
-async def stored_policy(session: AsyncSession, policy: str) -> PolicyRow:
-    """Answer a policy that a job names; policies are never deleted."""
-    return await session.get_one(PolicyRow, policy)
+async def published(session: AsyncSession) -> Sequence[PolicyRow]:
+    """Return every published version of every document, without the texts."""
+    return (await session.scalars(sa.select(PolicyRow).options(noload(PolicyRow.texts)))).all()
 
 
 def _in_force(now: datetime.datetime) -> sa.Select[tuple[str, int]]:

@@ -36,7 +36,7 @@ SENT = {
     "Organizations/GetOrganization": "",
     "Organizations/ListProjects": "page_size page_token",
     "Standings/RecordAcceptance": "accept_time account policy_kind receipt version",
-    "Standings/SetPolicyInForce": "effective_time policy policy_kind version",
+    "Standings/SetPoliciesInForce": "policies",
     "Tokens/ListCallerKeys": "",
     "Tokens/Exchange": "audience",
 }

@@ -12,7 +12,9 @@ from services.auth.check.feed import Feed
 from services.auth.keys.domain import digest
 from services.auth.keys.tables import Key
 from services.auth.logins.tables import Session
-from tests.support.auth import PEPPER, stop_database
+from services.auth.standings import store
+from tests.support.auth import PEPPER, house, stop_database
+from tests.support.waiting import until
 
 
 def known(auth, secret: str):
@@ -42,6 +44,22 @@ async def test_a_fresh_process_knows_all_that_there_is(auth):
     assert directory.find(digest(PEPPER, person.access))[0].kind == "session"
     assert feed.age == 0
     await feed.ready()
+
+
+async def test_a_reading_that_learns_that_policies_were_told_knows_them(profile, database, clock, tmp_path):
+    """They are committed in the middle of a reading, which stands before the lock of the row that says so."""
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'policies_told'::regclass")
+    effective = clock.now()
+    async with house(database, tmp_path, clock, profile, told=False) as auth:
+        async with database.transaction() as session:
+            await session.execute(sa.text("LOCK TABLE policies_told"))
+            reading = asyncio.create_task(auth.house.feed.catch_up(patient=True))
+            await until(lambda: session.scalar(waiting), pause=0.01)
+            policy = {"kind": "terms", "number": 1, "policy": "pol_1", "effective_time": effective}
+            await store.set_policies(session, [policy])
+        assert await reading
+        directory = auth.house.directory
+        assert (directory.told, list(directory.policies)) == (True, ["terms"])
 
 
 async def test_a_transaction_that_commits_late_is_seen_though_its_number_is_lower(auth):

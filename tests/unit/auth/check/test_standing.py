@@ -13,7 +13,7 @@ from services.auth.keys import domain
 from tests.support import auth as support
 from tests.support import rpc
 from tests.support.auth import ADDRESS, EMAIL, PHONE
-from tests.support.checks import ACCEPT, CREATE, GET, accept, at, check, passes, refused, set_policy
+from tests.support.checks import ACCEPT, CREATE, GET, accept, at, check, passes, refused, set_policy, tell_policies
 
 
 @pytest.mark.promise("KLING-A3.3", "KLING-A11.7")
@@ -126,6 +126,33 @@ async def test_core_calls_need_the_policy_in_force(auth):
     async with auth.database.transaction() as session:
         row = (await session.execute(sa.text("SELECT accepted, receipt, accept_time FROM acceptances"))).one()
     assert tuple(row) == (1, "rcp_1", auth.clock.now())
+
+
+async def test_core_calls_are_closed_until_auth_was_told_the_policies(profile, database, clock, tmp_path):
+    """No policy known is not the same as none in force: told that there is none, the same call passes."""
+    create = {"method": CREATE, "verb": "POST"}
+    async with support.house(database, tmp_path, clock, profile, told=False) as auth:
+        person = await auth.register()
+        made = await auth.key(person)
+        for credential, call in ((made.secret, create), (person.access, {"strictness": "LENIENT"})):
+            found = await refused(auth, "AUTHORISER_UNAVAILABLE", credential, **call)
+            assert (found.status, found.code, found.headers["retry-after"]) == (503, 14, "1")
+        await passes(auth, person.access, gate="ACCOUNT", audience="privacy", method=ACCEPT, verb="POST")
+        assert (await check(auth, gate="OPEN", method="filmgate.auth.v1.Logins/SendCode")).status.code == 0
+        await tell_policies(auth)
+        await passes(auth, made.secret, **create)
+    async with support.house(database, tmp_path, clock, profile, told=False) as again:
+        await passes(again, made.secret, **create)  # a process that starts later knows that auth was told
+
+
+async def test_what_opens_core_calls_brings_all_that_they_need(profile, database, clock, tmp_path):
+    async with support.house(database, tmp_path, clock, profile, told=False) as auth:
+        person = await auth.register()
+        await refused(auth, "AUTHORISER_UNAVAILABLE", person.access)
+        await set_policy(auth)
+        await refused(auth, "POLICY_NOT_ACCEPTED", person.access)
+        await accept(auth, person.account)
+        await passes(auth, person.access)
 
 
 @pytest.mark.promise("CARRY-6.4", "SILICON-P8.4")

@@ -23,11 +23,13 @@ def acceptance(auth, account: str, version: int, receipt: str = "rcp_1") -> stan
     )
 
 
-def policy(auth, version: int, seconds: float = 0) -> standings_pb2.SetPolicyInForceRequest:
-    effective = at(auth.clock.now() + datetime.timedelta(seconds=seconds))
-    return standings_pb2.SetPolicyInForceRequest(
-        policy_kind="privacy", policy="pol_1", version=version, effective_time=effective
-    )
+def policies(auth, *versions: tuple[int, float]) -> standings_pb2.SetPoliciesInForceRequest:
+    """Each version with the seconds until its effective time."""
+    request = standings_pb2.SetPoliciesInForceRequest()
+    for version, seconds in versions:
+        effective = at(auth.clock.now() + datetime.timedelta(seconds=seconds))
+        request.policies.add(policy_kind="privacy", policy="pol_1", version=version, effective_time=effective)
+    return request
 
 
 async def test_an_acceptance_is_kept_with_its_version_receipt_and_time(auth):
@@ -55,8 +57,8 @@ async def test_of_two_acceptances_the_newer_version_stays(auth):
 
 async def test_policies_are_kept_by_version_and_may_be_announced(auth):
     stub = auth.stub(standings_pb2_grpc.StandingsStub, "privacy")
-    for request in (policy(auth, 2, 3600), policy(auth, 1), policy(auth, 2, 60)):
-        await stub.SetPolicyInForce(request)
+    for request in (policies(auth, (2, 3600)), policies(auth, (2, 60), (1, 0)), policies(auth)):
+        await stub.SetPoliciesInForce(request)
     async with auth.database.transaction() as session:
         rows = (await session.scalars(sa.select(PolicyInForce).order_by(PolicyInForce.number))).all()
     later = auth.clock.now() + datetime.timedelta(seconds=60)
@@ -74,14 +76,14 @@ async def test_an_unknown_account_is_not_found(auth):
 @pytest.mark.parametrize("peer", ["edge", "billing", "operator"])
 async def test_only_privacy_tells(auth, peer):
     stub = auth.stub(standings_pb2_grpc.StandingsStub, peer)
-    for call in (stub.RecordAcceptance(acceptance(auth, "acc_x", 1)), stub.SetPolicyInForce(policy(auth, 1))):
+    for call in (stub.RecordAcceptance(acceptance(auth, "acc_x", 1)), stub.SetPoliciesInForce(policies(auth))):
         async with rpc.refused(reason="PEER_NOT_ALLOWED"):
             await call
 
 
 async def test_a_version_is_at_least_one(auth):
     stub = auth.stub(standings_pb2_grpc.StandingsStub, "privacy")
-    async with rpc.refused():
-        await stub.SetPolicyInForce(policy(auth, 0))
-    async with rpc.refused(reason="FIELD_INVALID"):
-        await stub.SetPolicyInForce(policy(auth, -1))
+    for version, reason in ((0, "FIELD_REQUIRED"), (-1, "FIELD_INVALID")):
+        async with rpc.refused(reason=reason):
+            await stub.SetPoliciesInForce(policies(auth, (1, 0), (version, 0)))
+    assert auth.house.directory.policies == {}

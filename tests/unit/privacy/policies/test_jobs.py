@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime
+import shutil
 
 import pytest
 
@@ -11,9 +12,10 @@ from services.privacy.__main__ import rooms
 from services.privacy.clients import Standings
 from services.privacy.config import PrivacySettings
 from services.privacy.policies import first
-from services.privacy.policies.jobs import Handlers
+from services.privacy.policies.jobs import Handlers, Told
 from services.runtime import channels
 from services.runtime.clock import SystemClock
+from services.runtime.config import StartFault
 from services.runtime.runner import Runner
 from tests.support import rpc
 from tests.support.clock import START
@@ -54,12 +56,38 @@ async def accept(stub, clock) -> policies_pb2.Receipt:
     return await stub.AcceptPolicy(request, metadata=rpc.as_caller("privacy", clock=clock))
 
 
-async def test_first_policies_are_pushed_to_auth_once(served, database, runner, auth, clock):
-    assert await runner.run_due() == 2
-    assert {(told.policy_kind, told.version) for told in auth.in_force} == {("privacy", 1), ("terms", 1)}
-    assert {told.effective_time.ToDatetime(datetime.UTC) for told in auth.in_force} == {START}
-    await first.publish_all(database, PrivacySettings().policy_texts, clock)
+def versions(told) -> list[tuple[str, int]]:
+    return sorted((policy.policy_kind, policy.version) for policy in told.policies)
+
+
+async def test_auth_is_told_all_first_policies_at_once(served, runner, auth):
+    """Never the one without the other: what auth is told is all that a core call needs."""
+    assert await runner.run_due() == len(auth.in_force) > 0
+    for told in auth.in_force:
+        assert versions(told) == [("privacy", 1), ("terms", 1)]
+        assert {policy.effective_time.ToDatetime(datetime.UTC) for policy in told.policies} == {START}
+
+
+async def test_no_job_finds_a_part_of_the_first_policies(database, runner, auth, clock, tmp_path):
+    """A start that ends between two policies has published none and tells none."""
+    texts = shutil.copytree(PrivacySettings().policy_texts, tmp_path / "texts")
+    (texts / "terms" / "0001.zh.md").unlink()  # privacy, the first of the two, is whole
+    with pytest.raises(StartFault):
+        await first.publish_all(database, texts, clock)
     assert await runner.run_due() == 0
+    assert auth.in_force == []
+
+
+async def test_each_start_tells_auth_again_and_is_ready_only_then(served, database, runner, auth, clock):
+    """Auth's database may be younger than privacy's: it would wait for ever to be told."""
+    await runner.run_due()
+    before = len(auth.in_force)
+    told = Told(database, await first.publish_all(database, PrivacySettings().policy_texts, clock))
+    with pytest.raises(RuntimeError, match="policies in force"):
+        await told.ready()
+    assert await runner.run_due() == 1
+    await told.ready()
+    assert [versions(request) for request in auth.in_force[before:]] == [[("privacy", 1), ("terms", 1)]]
 
 
 async def test_a_publication_is_pushed_at_once_with_its_effective_time(served, runner, auth):
@@ -71,9 +99,9 @@ async def test_a_publication_is_pushed_at_once_with_its_effective_time(served, r
         request.texts.add(language=language, title="t", text="text")
     policy = await operator.PublishPolicy(request)
     assert await runner.run_due() == 1
-    told = auth.in_force[-1]
-    assert (told.policy_kind, told.policy, told.version) == ("terms", policy.id, 2)
-    assert told.effective_time == request.effective_time
+    assert versions(auth.in_force[-1]) == [("privacy", 1), ("terms", 1), ("terms", 2)]
+    told = next(told for told in auth.in_force[-1].policies if told.version == 2)
+    assert (told.policy, told.effective_time) == (policy.id, request.effective_time)
 
 
 async def test_an_acceptance_is_delivered_with_its_receipt(served, runner, auth, clock):
