@@ -6,7 +6,8 @@ enough by itself; one that holds the whole occurrence and more is always enough.
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from services.generation.moderation.reading import Gap, Unit
 
@@ -21,62 +22,71 @@ class Ordinary:
     alone: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
-class _Cut:
-    """A word laid over a term: its first unit stands at `start`, and `end` is behind its last, in units of the term."""
+class _Cut(NamedTuple):
+    """Where a word lies over a term: its first unit at `start`, `end` behind its last, in units of the term."""
 
-    word: Ordinary
     start: int
     end: int
+    alone: bool = False
 
 
 class Excuses:
-    """The ordinary words that can cut one term, each at the places where it can."""
+    """The ordinary words that can cut one term, by the places where they can.
+
+    A text is asked once for each place and not once for each word: lists name hundreds of words for one place.
+    """
 
     def __init__(self, term: Texts, words: Iterable[Ordinary]) -> None:
         self._size = len(term)
-        cuts = [cut for word in words for cut in _laid(word, term)]
-        self._around = [cut for cut in cuts if cut.start <= 0 and cut.end >= self._size]
-        self._left = [cut for cut in cuts if cut.start <= 0 and cut.end < self._size]
-        self._right = [cut for cut in cuts if cut.start > 0 and cut.end >= self._size]
+        self._words: dict[tuple[int, int], dict[Texts, bool]] = {}
+        for word in words:
+            for place in _laid(word.units, term):
+                known = self._words.setdefault(place, {})
+                known[word.units] = word.alone or known.get(word.units, False)
 
     def hold(self, units: Sequence[Unit], places: Sequence[int]) -> bool:
         """Say whether ordinary words excuse the occurrence whose units stand at `places` of the text."""
-        if any(_stands(cut, units, places) for cut in self._around):
+        cuts = list(self._standing(units, places))
+        if any(cut.start <= 0 and cut.end >= self._size for cut in cuts):
             return True
-        left = [cut for cut in self._left if _stands(cut, units, places)]
-        right = [cut for cut in self._right if _stands(cut, units, places)]
-        if any(cut.word.alone and (cut.start < 0 or cut.end > self._size) for cut in (*left, *right)):
+        if any(cut.alone and (cut.start < 0 or cut.end > self._size) for cut in cuts):
             return True
+        left = [cut for cut in cuts if cut.start <= 0]
+        right = [cut for cut in cuts if cut.start > 0]
         # The one whole part of the other side must still meet a word that reaches beyond the term.
         return any(a.end <= b.start and (a.start < 0 or b.end > self._size) for a in left for b in right)
 
+    def _standing(self, units: Sequence[Unit], places: Sequence[int]) -> Iterator[_Cut]:
+        """Return the cuts by words that stand in the text."""
+        for (start, end), words in self._words.items():
+            anchor = max(start, 0)
+            first = places[anchor] - (anchor - start)
+            for text in _texts(units, first, first + end - start):
+                if text in words:
+                    yield _Cut(start, end, words[text])
 
-def _laid(word: Ordinary, term: Texts) -> Iterable[_Cut]:
-    """Return the places where a word fits over a term, other than strictly inside it or as the term itself."""
-    size, length = len(term), len(word.units)
+
+def _laid(word: Texts, term: Texts) -> Iterator[tuple[int, int]]:
+    """Return where a word fits over a term, other than strictly inside it or as the term itself: its start and end."""
+    size, length = len(term), len(word)
     for start in range(1 - length, size):
         end = start + length
         low, high = max(start, 0), min(end, size)
         is_inside = (start > 0 and end < size) or (start, end) == (0, size)
-        if not is_inside and word.units[low - start : high - start] == term[low:high]:
-            yield _Cut(word, start, end)
+        if not is_inside and word[low - start : high - start] == term[low:high]:
+            yield start, end
 
 
-def _stands(cut: _Cut, units: Sequence[Unit], places: Sequence[int]) -> bool:
-    """Say whether the word of a cut stands in the text, with nothing between its own signs or spaces between words.
+def _texts(units: Sequence[Unit], first: int, last: int) -> Iterator[Texts]:
+    """Return what stands at some places of a text, and its singular; nothing when they are no one phrase.
 
-    An English phrase may stand in the plural.
+    In a phrase nothing stands between Chinese signs, and spaces between words.
     """
-    anchor = max(cut.start, 0)
-    first = places[anchor] - (anchor - cut.start)
-    last = first + len(cut.word.units)
     if first < 0 or last > len(units):
-        return False
+        return
     found = units[first:last]
-    *body, final = (unit.text for unit in found)
-    return (
-        tuple(body) == cut.word.units[:-1]
-        and final in (cut.word.units[-1], f"{cut.word.units[-1]}s")
-        and all(unit.gap == Gap.NONE if unit.is_sign else unit.gap <= Gap.SOFT for unit in found[1:])
-    )
+    if all(unit.gap == Gap.NONE if unit.is_sign else unit.gap <= Gap.SOFT for unit in found[1:]):
+        *body, final = (unit.text for unit in found)
+        yield (*body, final)
+        if final.endswith("s"):
+            yield (*body, final[:-1])
