@@ -12,6 +12,7 @@ from services.generation.moderation.han import Han
 from services.generation.moderation.latin import Latin
 from services.generation.moderation.ordinary import Excuses, Ordinary, Texts
 from services.generation.moderation.reading import Reader
+from services.generation.moderation.spellings import hidden
 
 _PINYIN_FROM = 3
 """Signs from which on a term is found wholly in pinyin. Two syllables mean too much: zhidu is 制毒 and 制度."""
@@ -38,6 +39,7 @@ class Rules:
         reader: Reader,
         ordinary: Sequence[Ordinary] = (),
         pinyin: Mapping[str, Sequence[str]] | None = None,
+        look_alikes: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.version = version
         self._reader = reader
@@ -46,8 +48,13 @@ class Rules:
         self._excuses = [Excuses(term.units, ordinary) for term in self._terms]
         syllables = _syllables(pinyin or {})
         numbered = list(enumerate(self._terms))
-        self._latin = Latin({number: _forms(term, syllables) for number, term in numbered})
-        self._han = Han({number: term.units for number, term in numbered if term.is_signs}, pinyin or {})
+        apart = {word.units for word in ordinary} | {term.units for term in self._terms}
+        self._latin = Latin(
+            {number: _forms(term, syllables) for number, term in numbered},
+            {number: hidden(term.units, apart, pinyin or {}) for number, term in numbered if not term.is_signs},
+        )
+        signs = {number: term.units for number, term in numbered if term.is_signs}
+        self._han = Han(signs, pinyin or {}, look_alikes or {})
 
     def category(self, text: str) -> str:
         """Return the category of a term that the text contains, empty when it contains none.

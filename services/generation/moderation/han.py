@@ -1,18 +1,22 @@
-"""Finds terms with Chinese signs, also with one filler between two signs, and with signs in pinyin. Pure.
+"""Finds terms with Chinese signs, also with one filler between two, look-alikes, and signs in pinyin. Pure.
+
+In a term of four signs or more the two signs of a pair (1 and 2, 3 and 4) may stand in either order.
 
 Spaces and symbols between signs do not matter. Punctuation that ends a clause is looked through only in a term of four
 signs or more, and only where it cannot be the end of a clause: in two places, or behind the first or before the last
 sign.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from services.generation.moderation.latin import Found
 from services.generation.moderation.ordinary import Texts
 from services.generation.moderation.reading import Gap, Unit
+from services.generation.moderation.syllables import Token, tokens
 
-_FILLERS = frozenset("啊呀哦喔嗯哈嘿吧呢嘛哟噢唉丨丶丿亅乛灬々〇")
+_FILLERS = frozenset("啊呀哦喔嗯哈嘿吧呢嘛哟噢唉丨丶丿亅乛灬々〇ロ")
 """Interjections and single strokes: between two signs of a term they say nothing."""
 _LONG = 4
 
@@ -39,49 +43,64 @@ class _State(NamedTuple):
 
 
 class Han:
-    """All terms with Chinese signs by their numbers. `pinyin` maps a syllable to the signs that are read so."""
+    """All terms with Chinese signs by their numbers.
 
-    def __init__(self, terms: Mapping[int, Texts], pinyin: Mapping[str, Sequence[str]]) -> None:
+    `pinyin` maps a syllable, and `look_alikes` a sign, to the signs that it is read as besides itself.
+    """
+
+    def __init__(
+        self,
+        terms: Mapping[int, Texts],
+        pinyin: Mapping[str, Sequence[str]],
+        look_alikes: Mapping[str, Sequence[str]],
+    ) -> None:
         self._root = _Node()
         self._pinyin = pinyin
+        self._readings = {**pinyin, **look_alikes}
         for number, signs in terms.items():
-            node = self._root
-            for sign in signs:
-                node = node.children.setdefault(sign, _Node())
-            node.terms.append(number)
+            for order in _orders(signs):
+                node = self._root
+                for sign in order:
+                    node = node.children.setdefault(sign, _Node())
+                node.terms.append(number)
 
     def find(self, units: Sequence[Unit]) -> Iterator[Found]:
         """Return the occurrences of terms in a text, in time proportional to its length."""
-        for start, unit in enumerate(units):
-            if unit.text not in self._root.children and unit.text not in self._pinyin:
-                continue
-            states = [_State(node, (start,)) for node in self._children(self._root, unit)]
+        read = tokens(units, self._pinyin)
+        for start, (unit, place) in enumerate(read):
+            states = [_State(node, (place,)) for node in self._children(self._root, unit)]
             position = start
             while states:
                 for state in states:
                     is_found = any(units[place].is_sign for place in state.places) and _is_one(state)
                     yield from (Found(number, state.places) for number in state.node.terms if is_found)
                 position += 1
-                if position == len(units):
+                if position == len(read):
                     break
-                states = [new for state in states for new in self._after(state, units[position], position)]
+                states = [new for state in states for new in self._after(state, read[position])]
 
-    def _after(self, state: _State, unit: Unit, position: int) -> Iterator[_State]:
+    def _after(self, state: _State, token: Token) -> Iterator[_State]:
+        unit, place = token
         ends = state.ends
         if unit.gap == Gap.HARD and len(state.places) not in ends:
             ends = (*ends, len(state.places))
         for node in self._children(state.node, unit):
-            yield _State(node, (*state.places, position), ends)
+            yield _State(node, (*state.places, place), ends)
         if not state.is_filled and state.node.children and _is_filler(unit):
             yield _State(state.node, state.places, ends, is_filled=True)
 
-    def _children(self, node: _Node, unit: Unit) -> Iterable[_Node]:
+    def _children(self, node: _Node, unit: Unit) -> list[_Node]:
         """Return where a unit leads: as it is, or as a sign that is read so."""
-        if unit.is_sign or unit.text not in self._pinyin:
-            readings: Sequence[str] = (unit.text,)
-        else:
-            readings = (unit.text, *self._pinyin[unit.text])
+        readings = (unit.text, *self._readings.get(unit.text, ()))
         return [node.children[reading] for reading in readings if reading in node.children]
+
+
+def _orders(signs: Texts) -> set[Texts]:
+    """Return a term with the signs of each pair in either order; a short term as it is: 交口 is a word of its own."""
+    if len(signs) < _LONG:
+        return {signs}
+    pairs = [signs[start : start + 2] for start in range(0, len(signs), 2)]
+    return {tuple(itertools.chain(*order)) for order in itertools.product(*((pair, pair[::-1]) for pair in pairs))}
 
 
 def _is_filler(unit: Unit) -> bool:

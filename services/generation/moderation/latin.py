@@ -66,12 +66,16 @@ class _State(NamedTuple):
 class Latin:
     """All Latin terms, by their numbers."""
 
-    def __init__(self, terms: Mapping[int, Iterable[Texts]]) -> None:
+    def __init__(self, terms: Mapping[int, Iterable[Texts]], hidden: Mapping[int, Iterable[Texts]]) -> None:
+        """Take the ways to write each term, and further spellings that are never its plain form (`spellings.py`)."""
         self._root = _Node()
         self._words: dict[int, list[Texts]] = {}
         for number, forms in terms.items():
             for words in forms:
                 self._words.setdefault(number, []).append(words)
+                self._add(words, number)
+        for number, forms in hidden.items():
+            for words in forms:
                 self._add(words, number)
         self._starts = {first + second for first, node in self._root.children.items() for second in node.children}
 

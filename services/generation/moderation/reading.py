@@ -1,7 +1,7 @@
 """A text as moderation reads it: folded, cut to units, with what stands between two units. Pure.
 
 A unit is one Chinese sign, or one run of Latin letters and digits. Width, case, accents, invisible characters, the
-commonest look-alike letters and the script of Chinese signs (traditional or simplified) do not matter.
+look-alike letters (`letters.py`) and the script of Chinese signs (traditional or simplified) do not matter.
 """
 
 import enum
@@ -10,9 +10,9 @@ import unicodedata
 from collections.abc import Mapping
 from typing import NamedTuple
 
-_LOOK_ALIKES = str.maketrans("аеорсухіјѕԁһіαοερτυ", "aeopcyxijsdhiaoeptu")
-_CAPITALS = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕКМНОРСТУХ", "abezhikmnoptyxabekmhopctyx")
-"""Greek and Cyrillic capitals that look like Latin ones; their small letters look like others, or like none."""
+from services.generation.moderation import letters
+
+_LETTERS = letters.table()
 _KEPT = "\n\t\r"
 _PLANES = (range(0x20000), range(0xE0000, 0xE1000))
 """Where Unicode has marks and invisible characters; the planes between hold signs only."""
@@ -23,10 +23,10 @@ _DROPPED: dict[int, None] = {
     if unicodedata.category(chr(point)) in ("Mn", "Me", "Cf", "Cc") and chr(point) not in _KEPT
 } | dict.fromkeys((0x115F, 0x1160))  # the fillers of Hangul are letters for Unicode, and cannot be seen
 
-_BARE = _DROPPED | _CAPITALS
-
-_HAN = r"\u3005\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_UNIT = re.compile(rf"([{_HAN}])|[a-z0-9@$](?:(?:[a-z0-9@$]|(?<=[a-z])[*!|](?=[a-z]))*[a-z0-9@$])?")
+_HAN = r"\u3005\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff\u3126"
+_SQUARE = r"(?<![\u30a1-\u30ff])\u30ed(?![\u30a1-\u30ff])"
+"""ㄦ and ロ, two phonetic letters that look like 儿 and 口; ロ only where it is no part of a Japanese word."""
+_UNIT = re.compile(rf"([{_HAN}]|{_SQUARE})|[a-z0-9@$](?:(?:[a-z0-9@$]|(?<=[a-z])[*!|](?=[a-z]))*[a-z0-9@$])?")
 _APOSTROPHE = re.compile(r"(?<=[a-z])['’](?=[a-z])")
 _STRETCHED = re.compile(r"([a-z])\1{2,}")
 _CLAUSE_END = re.compile(r"[.,;:!?。、\n\r]")
@@ -54,7 +54,7 @@ class Reader:
     """Reads texts. `simplified` maps traditional signs to their simplified form."""
 
     def __init__(self, simplified: Mapping[str, str]) -> None:
-        self._letters = _DROPPED | _LOOK_ALIKES | str.maketrans(dict(simplified))
+        self._letters = _DROPPED | _LETTERS | {ord(old): new for old, new in simplified.items()}
 
     def read(self, text: str) -> list[Unit]:
         """Return the units of a text, in their order. The first one's gap is HARD."""
@@ -67,8 +67,10 @@ class Reader:
 
     def _fold(self, text: str) -> str:
         """Take away what dresses a text up. Marks go first: normalizing long runs of them takes quadratic time."""
-        bare = unicodedata.normalize("NFKC", text.translate(_BARE)).casefold()
-        plain = _APOSTROPHE.sub("", unicodedata.normalize("NFKD", bare).translate(self._letters))
+        bare = unicodedata.normalize("NFKC", text.translate(_DROPPED))
+        # Letters are read before folding and after: a capital (Η) looks like another letter than its small one (η).
+        latin = letters.spelled(bare).translate(_LETTERS).casefold()
+        plain = _APOSTROPHE.sub("", unicodedata.normalize("NFKD", latin).translate(self._letters))
         return _STRETCHED.sub(r"\1\1", plain)
 
 

@@ -16,6 +16,7 @@ _LINE = re.compile(r"([a-z_]+): (.+)")
 _ORDINARY = "ordinary"
 _TRADITIONAL = Path(__file__).parent / "traditional.txt"
 _PINYIN = Path(__file__).parent / "pinyin.txt"
+_SIGNS = Path(__file__).parent / "signs.txt"
 
 
 def load(folder: Path, lists: tuple[str, ...]) -> Rules:
@@ -40,7 +41,8 @@ def load(folder: Path, lists: tuple[str, ...]) -> Rules:
             else:
                 terms.append(_term(match[1], match[2], line, file.name, reader))
     _check(terms, ordinary)
-    return Rules(terms, f"words-{digest.hexdigest()[:12]}", reader=reader, ordinary=ordinary, pinyin=_pinyin())
+    version = f"words-{digest.hexdigest()[:12]}"
+    return Rules(terms, version, reader=reader, ordinary=ordinary, pinyin=_table(_PINYIN), look_alikes=_look_alikes())
 
 
 def _files(folder: Path, lists: tuple[str, ...]) -> Iterator[Path]:
@@ -77,6 +79,16 @@ def _check(terms: list[Term], ordinary: list[Ordinary]) -> None:
         raise ValueError(f"{' '.join(word)!r} is a term and an ordinary word; take one of the two lines away")
 
 
-def _pinyin() -> dict[str, list[str]]:
-    lines = _lines(_PINYIN.read_text(encoding="utf-8"))
-    return {syllable: signs.split() for syllable, _, signs in (line.partition(": ") for line in lines)}
+def _table(file: Path) -> dict[str, list[str]]:
+    """Read a file of lines `key: signs with spaces between`."""
+    lines = _lines(file.read_text(encoding="utf-8"))
+    return {key: signs.split() for key, _, signs in (line.partition(": ") for line in lines)}
+
+
+def _look_alikes() -> dict[str, list[str]]:
+    """Return, for each sign that looks like signs of the terms, those signs."""
+    found: dict[str, list[str]] = {}
+    for sign, others in _table(_SIGNS).items():
+        for other in others:
+            found.setdefault(other, []).append(sign)
+    return found

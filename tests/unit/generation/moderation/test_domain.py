@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.generation.config import GenerationSettings
 from services.generation.moderation import words
+from services.generation.moderation.reading import Reader
 
 RULES = words.load(GenerationSettings().word_lists, ("common",))
 
@@ -124,15 +126,16 @@ def test_each_ordinary_word_of_our_list_can_cut_a_term():
 
 
 def _cuts(phrase: str, term: str) -> bool:
-    """Say whether a phrase holds a term, or the end of one is the beginning of the other."""
-    ends = range(1, len(term))
-    return term in phrase or any(phrase.endswith(term[:n]) or phrase.startswith(term[n:]) for n in ends)
+    """Say whether a phrase holds a term, meets one at its end or beginning, or is a term's word in two pieces."""
+    is_met = any(phrase.endswith(term[:n]) or phrase.startswith(term[n:]) for n in range(1, len(term)))
+    return is_met or term in phrase or phrase.replace(" ", "") in term.split()
 
 
 # Characters that each open several ways to read on, and whole terms, words and fillers.
 PIECES = [
     "a", "1", "*", "|", "!", " ", "p", "s", "aa", "11", "*1", "p*", ". ", ", ", "\n", "porn", "make a bom", "school ",
     "制", "作", "炸", "性", "口", "交", "自", "x", "の", "啊", "se", "zi", "黄", "路口", "交通", "\u0301", "ﷺ",
+    "y i n ", "shi", "po rn ", "囗", "🇵🇴🇷🇳", "🅿", "ᴘ",
 ]  # fmt: skip
 
 
@@ -161,6 +164,62 @@ def _steps(text: str) -> int:
     finally:
         sys.settrace(former)
     return steps
+
+
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("the sta rgate", "brand"),
+        ("st argate", "brand"),
+        ("sta. rgate", ""),
+        ("s tar gate", ""),
+        ("a satrgate", "brand"),
+        ("stragate", "brand"),
+        ("tsargate", ""),
+        ("stargaet", ""),
+        ("opne", ""),
+        ("op en", "brand"),
+        ("star gate", ""),
+        ("光影", "brand"),
+        ("影光", ""),
+        ("月明星稀", "brand"),
+        ("明月稀星", "brand"),
+        ("星月明稀", ""),
+    ],
+)
+def test_a_word_is_cut_once_or_two_letters_swapped_but_no_ordinary_words_joined(tmp_path, text, category):
+    (tmp_path / "house").mkdir()
+    terms = "brand: stargate\nbrand: open\nbrand: 光影\nbrand: 月明星稀\nordinary: star gate\n"
+    (tmp_path / "house" / "house.txt").write_text(terms, encoding="utf-8")
+    assert words.load(tmp_path, ("house",)).category(text) == category
+
+
+def test_letters_are_read_as_the_latin_letter_that_they_look_like():
+    read = Reader({}).read
+    for text in ("ᴀʙᴄ", "ɑвϲ", "ƌøɍ", "ᎠᴏᎡ", "ꓑꓳꓣ", "ᑲᴏᕁ", "ΗΝΟ", "ɥıɾ"):
+        assert [unit.text.isascii() for unit in read(text)] == [True], text
+    assert [unit.text for unit in read("ᴀʙᴄ ΗΝΟ ηο")] == ["abc", "hno", "no"]
+    assert [unit.text for unit in read("🅰🅱 x🇵🇴🇷🇳")] == [*"abxporn"]
+
+
+def test_a_flag_and_a_japanese_word_are_no_letters_and_signs():
+    assert [unit.text for unit in Reader({}).read("制🇨🇳作 ok🇺🇸 スロー プロ交 ロ交")] == [
+        "制",
+        "作",
+        "ok",
+        "交",
+        "ロ",
+        "交",
+    ]
+
+
+def test_each_look_alike_is_read_as_one_letter_or_sign_only():
+    folder = Path(words.__file__).parent
+    for name in ("look_alikes.txt", "signs.txt"):
+        lines = [line for line in (folder / name).read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+        signs = "".join(line.partition(": ")[2].replace(" ", "") for line in lines)
+        assert len(lines) > 10
+        assert len(signs) == len(set(signs)), name
 
 
 @pytest.mark.parametrize("name", ["missing", "../common", ""])
