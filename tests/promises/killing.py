@@ -1,7 +1,9 @@
 """Runs mutants: each in a scratch copy of the working tree, against the tests that bear its ids."""
 
+import collections
 import concurrent.futures
 import dataclasses
+import itertools
 import json
 import os
 import queue
@@ -16,7 +18,7 @@ from pathlib import Path
 
 from tests.promises import notes
 from tests.promises.clauses import ROOT, Mark
-from tests.promises.mutants import Mutant, tests_of
+from tests.promises.mutants import Mutant, needs_suite, tests_of
 
 COPIES = 2
 """Runs at once: a run waits as much as it works."""
@@ -49,7 +51,8 @@ class Copy:
             if (ROOT / name).is_file():
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.root / name, follow_symlinks=False)
-        shutil.copytree(ROOT / "gen", self.root / "gen")
+        shutil.copytree(ROOT / "gen", self._home / "gen")
+        self._take_back_generated()
         for environment in ROOT.glob(".venv*"):
             if not (self.root / environment.name).exists():
                 (self.root / environment.name).symlink_to(environment.resolve())
@@ -68,7 +71,7 @@ class Copy:
                 (self.root / file).write_text(text, encoding="utf-8")
             self._forget_compiled(before)
             if mutant.regenerates:
-                self._generate()
+                self._take_back_generated()
         return Result(mutant, outcomes, time.monotonic() - began)
 
     def _outcomes(self, mutant: Mutant, tests: list[str]) -> dict[str, tuple[str, str]]:
@@ -77,7 +80,7 @@ class Copy:
         path = self._home / "verdict.json"
         path.unlink(missing_ok=True)
         environment = {"FILMGATE_MUTANT_IDS": " ".join(mutant.ids), "FILMGATE_MUTANT_VERDICT": str(path)}
-        options = ["-q", "-p", "tests.promises.verdict", f"--basetemp={self._home / 'tests'}"]
+        options = ["-q", "-p", "tests.promises.verdict", "-p", "no:schemathesis", f"--basetemp={self._home / 'tests'}"]
         status = self._run([sys.executable, "-m", "pytest", *options, *tests], environment)
         if status == INTERRUPTED or not path.exists():
             return dict.fromkeys(mutant.ids, ("invalid", f"pytest ended with {status}: {self._last_words()}"))
@@ -88,6 +91,11 @@ class Copy:
         """Make the generated code anew; returns the last line of what went wrong."""
         status = self._run([sys.executable, "-m", "deploy.protos"], {})
         return "" if status == 0 else self._last_words()
+
+    def _take_back_generated(self) -> None:
+        """Put back the generated code of the tree, which takes a tenth of the time of making it anew."""
+        shutil.rmtree(self.root / "gen", ignore_errors=True)
+        shutil.copytree(self._home / "gen", self.root / "gen")
 
     def _last_words(self) -> str:
         return (self._home / "out.txt").read_text(encoding="utf-8").strip()[-300:]
@@ -126,25 +134,29 @@ def _outcome(id: str, verdict: dict) -> tuple[str, str]:
 
 
 def run(mutants: Sequence[Mutant], marks: Sequence[Mark], say: Callable[[Result], None]) -> list[Result]:
-    """Judge all mutants, so many at once as there are copies; `say` hears of each as it ends, and it is noted."""
+    """Judge all mutants, so many at once as there are copies; `say` hears of each as it ends, and it is noted.
+
+    Those that need a suite come last, and one copy begins with them: two suites at once would wait for each other.
+    """
     results: list[Result] = []
     commit = _commit()
+    waiting = collections.deque(sorted(mutants, key=lambda mutant: needs_suite(mutant, marks)))
     with tempfile.TemporaryDirectory(prefix="filmgate-mutants-") as folder:
         copies = [_copy(Path(folder) / str(number)) for number in range(min(COPIES, len(mutants)))]
-        free: queue.Queue[Copy] = queue.Queue()
-        for copy in copies:
-            free.put(copy)
+        free: queue.Queue[tuple[Copy, Callable[[], Mutant]]] = queue.Queue()
+        for copy, take in zip(copies, itertools.cycle((waiting.popleft, waiting.pop))):
+            free.put((copy, take))
 
-        def judge(mutant: Mutant) -> Result:
-            copy = free.get()
+        def judge() -> Result:
+            copy, take = free.get()
             try:
-                return copy.judge(mutant, marks)
+                return copy.judge(take(), marks)
             finally:
-                free.put(copy)
+                free.put((copy, take))
 
         with concurrent.futures.ThreadPoolExecutor(COPIES) as pool:
             try:
-                for future in concurrent.futures.as_completed([pool.submit(judge, mutant) for mutant in mutants]):
+                for future in concurrent.futures.as_completed([pool.submit(judge) for _ in mutants]):
                     results.append(future.result())
                     say(results[-1])
                     note(results[-1], commit)

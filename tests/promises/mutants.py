@@ -15,6 +15,8 @@ from tests.promises.clauses import HERE, ROOT, Mark
 
 LISTS = HERE / "mutants"
 """The folder of the lists: one file a subject, and a file of another subject when one grows too long."""
+SUITE = "tests/e2e/"
+"""Tests below it start a suite."""
 GENERATED_FROM = ("protos/", "deploy/envoy/", "deploy/openapi/", "deploy/protos.py")
 """Below these, and in a servicer's `api.py`, a change needs the generated code anew, as in the Makefile."""
 
@@ -118,7 +120,12 @@ def of(mutants: Sequence[Mutant]) -> dict[str, list[Mutant]]:
 def tests_of(ids: Sequence[str], marks: Sequence[Mark]) -> list[str]:
     """Return the tests, as `file::function`, that bear one of the ids; those that start a suite come last."""
     found = {mark.test for mark in marks if set(mark.ids) & set(ids)}
-    return sorted(found, key=lambda test: (test.startswith("tests/e2e/"), test))
+    return sorted(found, key=lambda test: (test.startswith(SUITE), test))
+
+
+def needs_suite(mutant: Mutant, marks: Sequence[Mark]) -> bool:
+    """Say whether one of a mutant's ids is borne only by tests that start a suite."""
+    return any(all(test.startswith(SUITE) for test in tests_of([id], marks)) for id in mutant.ids)
 
 
 def chosen(mutants: Sequence[Mutant], names: Sequence[str]) -> list[Mutant]:

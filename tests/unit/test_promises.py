@@ -206,6 +206,16 @@ def test_a_mutant_that_no_longer_fits_is_found(tmp_path: Path):
     assert (tmp_path / "f.py").read_text() == "an new one"
 
 
+def test_a_mutant_needs_a_suite_when_only_such_tests_bear_one_of_its_ids():
+    unit, suite = (
+        Mark("tests/unit/test_a.py::test_a", ("A-1",), ""),
+        Mark("tests/e2e/test_b.py::test_b", ("A-1", "A-2"), ""),
+    )
+    assert mutants.needs_suite(BREAKS, [unit, suite])
+    assert not mutants.needs_suite(dataclasses.replace(BREAKS, ids=("A-1",)), [unit, suite])
+    assert mutants.tests_of(["A-1"], [suite, unit]) == [unit.test, suite.test]
+
+
 CHANGE = {"file": "f", "old": "a", "new": "b"}
 
 
