@@ -150,6 +150,8 @@ async def test_addresses_that_differ_in_case_are_one(auth):
 @pytest.mark.promise("CARRY-1.1c")
 async def test_without_a_proved_contact_point_there_is_no_account(auth):
     flow, code = await auth.code()
+    others = [(await auth.code(target))[1] for target in (EMAIL, "eve@example.org")]
+    assert len({code, *others}) > 1, "the code that proves another contact point proves this one"
     wrong = f"{(int(code) + 1) % 1_000_000:06d}"
     for request in (wanted(flow, wrong), wanted("flw_unknown", code)):
         async with rpc.refused(reason="CODE_WRONG"):

@@ -1,6 +1,7 @@
 """What Envoy is answered, over real gRPC: standing, policies, rate, and how old knowledge may be."""
 
 import datetime
+import itertools
 import json
 
 import pytest
@@ -43,12 +44,13 @@ async def test_on_a_guardians_notice_staff_stop_browsing_use_by_key_or_spending(
         ("SPENDING", [(made.secret, spend), (person.access, spend)], [(made.secret, read), (person.access, read)]),
     ):
         told = {"account": person.account, "scope": scope}
-        await operator.FreezeAccount(accounts_pb2.FreezeAccountRequest(**told, reason="guardian"))
-        for credential, call in stopped:
-            assert (await refused(auth, "ACCOUNT_FROZEN", credential, **call)).metadata["scope"] == scope
-        for credential, call in served:
-            await passes(auth, credential, **call)
-        await operator.UnfreezeAccount(accounts_pb2.UnfreezeAccountRequest(**told))
+        for _ in range(2):  # also a second time, after the first was lifted
+            await operator.FreezeAccount(accounts_pb2.FreezeAccountRequest(**told, reason="guardian"))
+            for credential, call in stopped:
+                assert (await refused(auth, "ACCOUNT_FROZEN", credential, **call)).metadata["scope"] == scope
+            for credential, call in served:
+                await passes(auth, credential, **call)
+            await operator.UnfreezeAccount(accounts_pb2.UnfreezeAccountRequest(**told))
     await auth.runner.run_due()
     assert {event.detail["reason"] for event in auth.recorded if event.action == "FreezeAccount"} == {"guardian"}
 
@@ -63,10 +65,12 @@ async def test_who_is_fourteen_may_not_register_and_an_account_of_his_is_stopped
             await auth.accounts.Register(request, metadata=ADDRESS)
     liar, operator = await auth.register(PHONE), auth.stub(AccountsStub, "operator")
     made = await auth.key(liar)
-    await passes(auth, made.secret)
-    await operator.FreezeAccount(accounts_pb2.FreezeAccountRequest(account=liar.account, scope="ALL", reason="minor"))
-    for credential in (made.secret, liar.access):
-        for strictness in ("STRICT", "LENIENT"):
+    told = {"account": liar.account, "scope": "ALL"}
+    for reason in ("abuse", "minor"):  # also who was restricted before and served again
+        await operator.UnfreezeAccount(accounts_pb2.UnfreezeAccountRequest(**told))
+        await passes(auth, made.secret)
+        await operator.FreezeAccount(accounts_pb2.FreezeAccountRequest(**told, reason=reason))
+        for credential, strictness in itertools.product((made.secret, liar.access), ("STRICT", "LENIENT")):
             await refused(auth, "ACCOUNT_FROZEN", credential, strictness=strictness)
 
 

@@ -81,6 +81,22 @@ async def test_each_row_of_the_outcome_table(house, customer, clock, outcome, pe
     assert [micros(line.amount) for line in charges] == ([-charged] if percent else [])
 
 
+@pytest.mark.promise("KLING-A11.7")
+async def test_a_video_that_is_not_made_is_given_back_what_was_held_and_no_compensation(house, customer, clock):
+    for outcome in ("", "MODERATED_BEFORE", "MODERATED_AFTER", "INFRASTRUCTURE_ERROR", "DEADLINE_PASSED"):
+        video = (await house.authorize(order(customer, clock))).video
+        await (house.capture(video, outcome) if outcome else house.release(video))
+        assert await state(house, customer) == (2 * CNY, 0, 0)
+    assert [micros(line.amount) for line in (await house.transactions(customer)).transactions] == [2 * CNY]
+    rooms = [room for file in (prices_pb2, wallets_pb2) for room in file.DESCRIPTOR.services_by_name.values()]
+    calls = {method.name for room in rooms for method in room.methods}
+    looks, holds = (
+        {"ListPrices", "Quote", "GetWallet", "ListTransactions", "ListHolds"},
+        {"Authorize", "Capture", "Release"},
+    )
+    assert calls == looks | holds, "none of them gives money"
+
+
 def test_the_outcome_table_has_no_other_row():
     rows = test_each_row_of_the_outcome_table.pytestmark[0].args[1]
     assert dict(rows) == shelf.contents()[0]["outcomes"]
