@@ -40,8 +40,9 @@ def _read(units: Sequence[Unit], place: int, known: Collection[str]) -> tuple[li
         text = "".join(part.text for part in units[place:end]).translate(_LETTERS)
         if text in known:
             return [text], end
-    text = unit.text.rstrip(_TONES).translate(_LETTERS)
-    return _cut(text, known) or [unit.text], place + 1
+    toneless = unit.text.rstrip(_TONES)  # the last digit is a letter or a tone: s3 is se, and yin2 is yin
+    syllables = _cut(unit.text.translate(_LETTERS), known) or _cut(toneless.translate(_LETTERS), known)
+    return syllables or [unit.text], place + 1
 
 
 def _reach(units: Sequence[Unit], place: int) -> int:
