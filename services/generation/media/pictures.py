@@ -6,6 +6,7 @@ import dataclasses
 import json
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,12 @@ async def decode(source: Path, limits: files_pb2.ImageLimits, settings: MediaSet
         "ratio": limits.ratio,
     }
     most = seconds = float(settings.decode_cpu_seconds)  # charged for one that was stopped: it did not say what it took
+    started = time.monotonic()
     try:
         found = await _run(source, copy, json.dumps(bounds), settings.decode_seconds)
         seconds = min(max(0.0, found.get("seconds", most)), most)
     finally:
-        charge(seconds)
+        charge(min(seconds, time.monotonic() - started))  # one thread takes no more CPU time than wall time
     if refused := found.get("refused"):
         raise _refusal(str(refused), limits, settings)
     width, height = found["width"], found["height"]

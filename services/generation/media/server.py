@@ -137,6 +137,8 @@ class _Runner(web.AppRunner):
             lingering_time=LINGER_SECONDS,
             # A body is read as it was sent: 1 MiB of gzip may stand for 1 GiB, and media is one event loop (S3).
             auto_decompress=False,
+            # A client that has gone waits for no decoder, and its transfer counts no more: its handler is ended (S4).
+            handler_cancellation=True,
         )
 
 

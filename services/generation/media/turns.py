@@ -10,22 +10,31 @@ from services.generation import errors
 
 PERIOD_SECONDS = 60.0
 """The budget of an organization comes back evenly, all of it within so many seconds."""
+HALF_LIFE_SECONDS = 600.0
+"""After so many seconds a second of decoding counts half in the order of those who wait."""
+NEGLIGIBLE_SECONDS = 0.05
+"""An organization whose use has decayed to less than this is forgotten. One decoder adds at most a second in a second,
+so the uses of all sum up to at most HALF_LIFE_SECONDS / ln 2 = 866 seconds for each decoder. So at most 17,320
+organizations for each decoder are remembered, and those that had a turn within the last PERIOD_SECONDS."""
 Charge = Callable[[float], None]
 
 
 class Turns:
     """Hands out at most `decoders` turns at once, at most one of them to an organization.
 
-    A free decoder goes to the waiting organization that has spent the fewest seconds of late; among equals in the order
-    of their last turn. So whoever comes first waits for the turns that run, and not for a line of somebody else.
+    A free decoder goes to the waiting organization that has used the fewest CPU seconds of late (`_Use`); among equals
+    in the order of their last turn. So a newcomer waits for the turns that run, and not for organizations that have
+    had theirs, however many there are (review S4). The order does not follow the budget: where many organizations
+    share the decoders each gets its budget back faster than it can spend it, and all would be equals.
     Of an organization at most `waiting` wait; one that has spent `budget_seconds` is refused until some come back.
+    `now` returns seconds that only grow.
     """
 
     def __init__(
         self, decoders: int, waiting: int, budget_seconds: float, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._free, self._most_waiting = decoders, waiting
-        self._budget = _Budget(budget_seconds, now)
+        self._budget, self._use = _Budget(budget_seconds, now), _Use(now)
         self._busy: set[str] = set()
         self._queues: dict[str, collections.deque[asyncio.Future[None]]] = {}
 
@@ -33,20 +42,25 @@ class Turns:
     async def turn(self, organization: str) -> AsyncIterator[Charge]:
         """Wait for the organization's turn and hold it; call what is given with the CPU seconds that it took.
 
+        Whoever is cancelled while they wait leaves the line at once.
         Raises DECODING_SPENT with the time after which to try again, TOO_MANY_TRANSFERS when too many wait already.
         """
         self._budget.check(organization)
         await self._wait(organization)
         try:
             self._budget.check(organization)  # what ran in the meantime was charged
-            yield lambda seconds: self._budget.charge(organization, seconds)
+            yield lambda seconds: self._charge(organization, seconds)
         finally:
             self._end(organization)
 
     @property
     def known(self) -> int:
-        """Return how many organizations are remembered: those that spend, wait or have a turn."""
-        return len(self._budget.spent.keys() | self._queues.keys() | self._busy)
+        """Return how many organizations are remembered: those that spend, wait, have a turn or used one of late."""
+        return len(self._budget.spent.keys() | self._use.used.keys() | self._queues.keys() | self._busy)
+
+    def _charge(self, organization: str, seconds: float) -> None:
+        self._budget.charge(organization, seconds)
+        self._use.add(organization, seconds)
 
     async def _wait(self, organization: str) -> None:
         queue = self._queues.setdefault(organization, collections.deque())
@@ -70,7 +84,7 @@ class Turns:
             able = [organization for organization in self._queues if organization not in self._busy]
             if not able:
                 return
-            organization = min(able, key=self._budget.level)  # the first of equals: `_queues` is in order of turns
+            organization = min(able, key=self._use.level)  # the first of equals: `_queues` is in order of turns
             granted = self._queues[organization].popleft()
             if not self._queues[organization]:
                 del self._queues[organization]
@@ -123,3 +137,26 @@ class _Budget:
         self.spent[organization] = level, self._now()
         for other in [other for other in self.spent if not self.level(other)]:
             del self.spent[other]
+
+
+class _Use:
+    """CPU seconds that each organization has used, each worth half after HALF_LIFE_SECONDS."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now, self._sweep = now, now() + PERIOD_SECONDS
+        self.used: dict[str, tuple[float, float]] = {}
+        """Seconds and the moment for which they hold."""
+
+    def level(self, organization: str) -> float:
+        """Return the seconds that still count at the moment; 0 for an organization that is not remembered."""
+        seconds, moment = self.used.get(organization, (0.0, 0.0))
+        return seconds * 0.5 ** ((self._now() - moment) / HALF_LIFE_SECONDS)
+
+    def add(self, organization: str, seconds: float) -> None:
+        """Add seconds; once a minute forget those whose use is negligible."""
+        self.used[organization] = self.level(organization) + seconds, self._now()
+        if self._now() < self._sweep:
+            return
+        self._sweep = self._now() + PERIOD_SECONDS
+        for other in [other for other in self.used if self.level(other) < NEGLIGIBLE_SECONDS]:
+            del self.used[other]

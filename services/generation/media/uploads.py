@@ -1,6 +1,7 @@
 """`POST /v1/files`: the record first, then the bytes, then a picture that was decoded; or nothing is left."""
 
 import asyncio
+import contextlib
 import hashlib
 import weakref
 from pathlib import Path
@@ -32,10 +33,10 @@ class Uploads:
         self._turns = Turns(settings.decoders, settings.uploads_per_organization, settings.decode_budget_seconds)
 
     async def upload(self, request: web.Request) -> web.Response:
-        """Answer the File of an uploaded picture."""
+        """Return the File of an uploaded picture. Cancelled when the client goes: then nothing is decoded or left."""
         bodies.announced(request, domain.UPLOAD_LIMIT_BYTES)
         # Before anything is waited for: the caller token lives 30 s, and a turn may come later.
-        begun = await self._records.begin(None if bodies.is_form(request) else request.content_length)
+        begun = await self._begin(None if bodies.is_form(request) else request.content_length)
         try:
             async with self._share(caller.current().organization), self._receiving:
                 with scratch.folder() as folder:
@@ -47,6 +48,16 @@ class Uploads:
             file, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
         )
         return web.Response(text=body, content_type="application/json")
+
+    async def _begin(self, size_bytes: int | None) -> files_pb2.BeginUploadResponse:
+        """Open the record. Where the client goes in the meantime the record may be there already: it is removed."""
+        beginning = asyncio.ensure_future(self._records.begin(size_bytes))
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Failure):
+                await asyncio.shield(self._undo(await beginning))
+            raise
 
     def _share(self, organization: str) -> asyncio.Semaphore:
         """Answer what bounds one organisation, so that nobody's slow uploads keep the others waiting."""
@@ -60,10 +71,22 @@ class Uploads:
         await bodies.receive(request, path, begun.limit_bytes, self._settings)
         async with self._turns.turn(caller.current().organization) as charge:
             picture = await pictures.decode(path, begun.image, self._settings, charge)
-            await objects.put(self._store, begun.object, path)
-            await objects.put(self._store, domain.frame_object(begun.object), picture.copy)
-            image = await asyncio.to_thread(_described, path, picture)
+            storing = asyncio.ensure_future(self._keep(begun, path, picture))
+            try:
+                image = await asyncio.shield(storing)
+            except asyncio.CancelledError:
+                # A write that has begun ends although nobody waits for it: it would come after what undoes it.
+                await asyncio.wait([storing])
+                raise
         return await self._records.finish(begun.id, image)
+
+    async def _keep(
+        self, begun: files_pb2.BeginUploadResponse, path: Path, picture: pictures.Picture
+    ) -> files_pb2.UploadedImage:
+        """Store the upload and its frame, and return what the record is to say of them."""
+        await objects.put(self._store, begun.object, path)
+        await objects.put(self._store, domain.frame_object(begun.object), picture.copy)
+        return await asyncio.to_thread(_described, path, picture)
 
     async def _undo(self, begun: files_pb2.BeginUploadResponse) -> None:
         """Remove what an upload has left. What cannot be removed now is swept after 24 hours.

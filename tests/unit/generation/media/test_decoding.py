@@ -1,8 +1,11 @@
 """The work of decoding, over the real door: what takes too much is refused, and nobody's pictures wait for others'."""
 
 import asyncio
+import tempfile
 
+import pytest
 from PIL import Image
+from sqlalchemy import text
 
 from services.generation.files.tables import FileRow
 from services.generation.media import pictures
@@ -11,6 +14,7 @@ from tests.support import uploads
 from tests.support.damage import many_scans
 from tests.support.source import ROOT
 from tests.support.uploads import picture
+from tests.support.waiting import steps, until
 
 
 async def post(edge, body, **headers):
@@ -83,6 +87,86 @@ async def test_two_crowds_of_slow_pictures_keep_nobody_waiting(house):
         assert early < 8, "they were served before anybody could wait for them"
         for task in tasks:
             task.cancel()
+
+
+@pytest.fixture
+def held(tmp_path, monkeypatch):
+    """Let decoders note that they begin in `begun`, and go on once `go` is there."""
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    begun.touch()
+    waits = f"""
+import os, time
+with open({str(begun)!r}, "a") as file:
+    file.write("x")
+while not os.path.exists({str(go)!r}):
+    time.sleep(0.01)
+"""
+    monkeypatch.setattr(pictures, "START", waits + pictures.START)
+    (tmp_path / "disk").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "disk"))
+    return begun, go
+
+
+async def test_an_upload_whose_client_has_gone_is_not_decoded(house, held, tmp_path):
+    """Review S4: the edge closes its connection when the client closes theirs."""
+    begun, go = held
+    size = {"content-length": str(len(picture()))}
+    async with uploads.gate(house, decoders=1, decode_seconds=300) as gate, gate.client() as edge:
+        edge.timeout = 300
+        edge.headers.update(gate.customer())
+        first = asyncio.create_task(post(edge, picture()))
+        await until(begun.read_text)
+        gone = [await gate.begin({**stranger(gate), **size}, picture()) for _ in range(3)]
+        received = lambda: [path for path in (tmp_path / "disk").glob("*/upload") if path.stat().st_size]  # noqa: E731
+        await until(lambda: len(received()) == 4, what="four uploads are whole")
+        for one in gone:
+            one.writer.transport.abort()
+        await until(lambda: len(received()) == 1, what="only one upload is kept")
+        await until(lambda: alone(house), what="only one record is kept")
+        assert not first.done()
+        go.touch()
+        assert (await first).status_code == 200
+        assert begun.read_text() == "x"
+
+
+async def alone(house):
+    return len(await house.rows(FileRow)) == 1
+
+
+async def test_a_decoder_whose_client_goes_is_ended(house, held):
+    begun, go = held
+    size = {"content-length": str(len(picture()))}
+    async with uploads.gate(house, decoders=1, decode_seconds=300) as gate, gate.client() as edge:
+        edge.timeout = 300
+        gone = await gate.begin({**gate.customer(), **size}, picture())
+        await until(begun.read_text)
+        gone.writer.transport.abort()
+        await until(lambda: nothing(gate), what="nothing is left")
+        go.touch()
+        assert (await post(edge, picture(), **gate.customer())).status_code == 200
+        assert begun.read_text() == "xx"
+
+
+async def nothing(gate):
+    return await gate.left() == (0, [])
+
+
+EXCLUSIVE = text("LOCK TABLE files IN EXCLUSIVE MODE")
+WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'files'::regclass")
+
+
+async def test_a_client_that_goes_while_its_record_is_made_leaves_none(house):
+    """The record comes only after the client has gone: whoever stopped waiting for it would leave it for a day."""
+    async with uploads.gate(house) as gate, house.database.engine.connect() as other:
+        await other.execute(EXCLUSIVE)
+        gone = await gate.begin(gate.customer(), b"")
+        await until(lambda: other.scalar(WAITING), what="the record waits for the table")
+        gone.writer.transport.abort()
+        await steps(1000)  # media sees the end of the connection
+        await other.commit()
+        await other.execute(EXCLUSIVE)  # comes after the record, that waits longer
+        await other.commit()
+        await until(lambda: nothing(gate), what="nothing is left")
 
 
 async def test_a_picture_that_needs_too_much_memory_is_refused(house):

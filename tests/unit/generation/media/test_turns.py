@@ -103,7 +103,58 @@ async def test_who_spent_less_goes_first():
         one.moment += 60
         one.ends["new"].set()
         await settle()
-        assert one.order == ["other", "new", "heavy"]  # nobody has spent any more, so it is by who came first
+        assert one.order == ["other", "new", "light"]  # the budgets are whole again, and heavy has used more
+
+
+@pytest.mark.parametrize("attackers", [1, 6, 20])
+@pytest.mark.parametrize("pause", [0, 300, 1800], ids=["at once", "after 5 minutes", "after half an hour"])
+async def test_a_newcomer_is_served_at_the_next_free_decoder(attackers, pause):
+    """Review S4: attackers whose budgets are whole again wait already, 8 pictures each, when a newcomer comes."""
+    async with crowd() as one:
+        names = [f"attacker_{number}" for number in range(attackers)]
+        for name in names:
+            await one.spend(name, 3)
+        one.moment += pause
+        tasks = {name: [one.wants(name, 3) for _ in range(8)] for name in names}
+        await settle()
+        running = list(one.order)
+        assert len(running) == min(2, attackers)
+        newcomer = one.wants("newcomer", 0.1)
+        await settle()
+        if attackers > 1:
+            assert one.order == running
+            await one.end(running[0], tasks[running[0]][0])
+            await settle()
+        assert one.order[len(running)] == "newcomer"
+        await one.end("newcomer", newcomer)
+
+
+@pytest.mark.parametrize("attackers", [4, 6, 20])
+async def test_a_customer_waits_for_one_turn_through_minutes_of_attack(attackers):
+    """Six attackers on two decoders spend 20 s in a minute each and get 30 s back: their budgets are always whole."""
+    async with crowd() as one:
+        names = [f"attacker_{number}" for number in range(attackers)]
+        tasks = {name: [one.wants(name, 3) for _ in range(8)] for name in names}
+        await settle()
+        for _ in range(5):
+            for _ in range(20):  # a minute: both turns last 3 s, and who has had one wants the next
+                running = one.order[-2:]
+                one.moment += 3
+                for name in running:
+                    await one.end(name, tasks[name].pop(0))
+                    tasks[name].append(one.wants(name, 3))
+                await settle()
+            running = one.order[-2:]
+            customer = one.wants("customer", 0.1)
+            await settle()
+            assert one.order[-2:] == running
+            await one.end(running[0], tasks[running[0]].pop(0))
+            tasks[running[0]].append(one.wants(running[0], 3))
+            await settle()
+            assert one.order[-1] == "customer"
+            await one.end("customer", customer)
+            await settle()
+            one.order.remove("customer")
 
 
 async def test_a_budget_is_kept_and_comes_back():
@@ -184,9 +235,12 @@ async def test_organizations_that_have_theirs_back_are_forgotten():
         for number in range(1000):
             await one.spend(f"org_{number}", 1)
         assert one.turns.known == 1000
-        one.moment += 60
+        one.moment += 2000  # 1 s has become 0.1 s
+        await one.spend("late", 1)
+        assert one.turns.known == 1001
+        one.moment += 700  # and 0.04 s
         await one.spend("last", 1)
-        assert one.turns.known == 1
+        assert one.turns.known == 2
 
 
 async def test_who_goes_in_the_moment_in_which_a_turn_ends_takes_no_decoder_along():
