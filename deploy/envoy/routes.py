@@ -21,6 +21,8 @@ SET = "OVERWRITE_IF_EXISTS_OR_ADD"
 BODILESS = ("GET", "HEAD")
 """Verbs whose requests have no body here; RFC 9110 (9.3.1) gives such a body no meaning."""
 READS = {"name": ":method", "string_match": {"safe_regex": {"regex": "|".join(BODILESS)}}}
+UNREAD = (*BODILESS, "DELETE")
+"""Verbs of whose requests no service reads a body."""
 BODIED, ENCODED = "bodied", "encoded"
 """Names of the routes that refuse a body where none belongs, and a compressed one; refusals.yaml knows them."""
 # A service sees of a request what it needs: no credential of a customer goes past the edge, and his address goes as
@@ -183,6 +185,8 @@ def _route(method: Method) -> dict[str, Any]:
     return {
         "name": method.name,
         "match": _match(method),
+        # For refusals.yaml.
+        **({"metadata": {"filter_metadata": {"filmgate": {"no_body": True}}}} if method.verb in BODILESS else {}),
         "route": {
             "cluster": "media" if method.plain else method.audience,
             "timeout": f"{method.seconds}s",
@@ -207,11 +211,18 @@ def _route(method: Method) -> dict[str, Any]:
 
 
 def _lifetime(method: Method) -> dict[str, Any]:
-    """Bound a call with a JSON body from its first header to the end of its answer: 408 until the body has come, 504
-    then. What takes longer by its contract has that time."""
-    if method.plain or method.streaming or method.verb in BODILESS:
+    """Bound a call from its first header to the end of its answer: 408 until the body has come, 504 then.
+
+    A call with a JSON body has BODY_SECONDS, or as long as its contract gives it. One without (B5) has the time of its
+    contract: its service is called at once and waits for an end that need never come, so the edge must give up before
+    the service's deadline, and after its own, which begins at the end of the request. Streams and transfers have none.
+    """
+    if method.streaming or (method.plain and method.verb != "HEAD"):
         return {}
-    return {"max_stream_duration": {"max_stream_duration": f"{max(BODY_SECONDS, method.seconds)}s"}}
+    seconds: float = max(BODY_SECONDS, method.seconds)
+    if method.verb in UNREAD:
+        seconds = method.seconds + GRACE_MILLISECONDS / 2000
+    return {"max_stream_duration": {"max_stream_duration": f"{seconds}s"}}
 
 
 def _header(key: str, value: str) -> dict[str, Any]:

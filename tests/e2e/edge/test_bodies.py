@@ -6,10 +6,13 @@ import socket
 import time
 from concurrent import futures
 
+import httpx
 import pytest
 
-from tests.support.edge import refused
+from tests.support.edge import Edge, refused
+from tests.support.frames import DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, fields, frame
 from tests.support.pace import in_proportion
+from tests.support.waiting import until
 
 MEBIBYTE = 2**20
 BODY_REFUSED = (400, 3, "REQUEST_MALFORMED")
@@ -37,25 +40,40 @@ def test_a_get_with_an_empty_body_is_a_get(edge, client):
 
 @pytest.mark.parametrize("path", READ)
 def test_a_get_with_chunks_is_refused(edge, client, path):
-    """What the headers do not announce ends in a filter: at most one byte of it goes on.
-
-    On a busy machine Envoy's reply was once not told that it was a GET, and the filter's 413 stood: a refusal as well.
-    """
-    before, refusals = len(edge.calls), (BODY_REFUSED, (413, 11, "BODY_TOO_LARGE"))
-    assert refused(client.request("GET", path, content=iter([b"x" * 2]))) in refusals
-    assert refused(client.request("GET", path, content=iter([b"x" * 8192] * 16))) in refusals
+    """What the headers do not announce ends in a filter: at most one byte of it goes on."""
+    before = len(edge.calls)
+    assert refused(client.request("GET", path, content=iter([b"x" * 2]))) == BODY_REFUSED
+    assert refused(client.request("GET", path, content=iter([b"x" * 8192] * 16))) == BODY_REFUSED
     assert [call for call in edge.calls[before:] if call.request] == []
+
+
+async def test_a_get_whose_body_comes_late_is_refused_alike(edge, client):
+    """The transcoder makes a GET its service's POST: a body that came after the headers once was 413."""
+    for path, service in (("/v1/videos/vid_1", "generation"), ("/openapi.json", "media")):
+        before = len(edge.calls)
+        with socket.create_connection(("127.0.0.1", edge.ports.edge_port), timeout=20) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+            await until(lambda name=service: _called(edge, name), what="headers that have passed the edge")
+            connection.sendall(b"2\r\nxx\r\n")
+            answer = connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"A GET or HEAD request has no body here." in answer
+        assert [call for call in edge.calls[before:] if call.request] == []
+
+
+def _called(edge: Edge, service: str) -> bool:
+    """Whether a service has a call that has not ended."""
+    transport = httpx.HTTPTransport(uds=str(edge.settings.admin_socket))
+    with httpx.Client(transport=transport, base_url="http://admin") as admin:
+        text = admin.get("/stats", params={"filter": f"^cluster.{service}.upstream_rq_active$"}).text
+    return int(text.rpartition(" ")[2]) > 0
 
 
 def test_a_get_with_a_body_of_http_2_is_refused(edge):
     """HTTP/2 needs no header for a body, so no route can see it."""
     before = len(edge.calls)
-    fields = {":method": "GET", ":scheme": "http", ":authority": "a", ":path": "/docs/x.js"}
-    block = b"".join(
-        b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
-        for name, value in fields.items()
-    )
-    sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(1, 4, 1, block) + frame(0, 1, 1, b"ab")
+    asked = frame(HEADERS, END_HEADERS, 1, fields("GET", "/docs/x.js")) + frame(DATA, END_STREAM, 1, b"ab")
+    sent = PREFACE + frame(SETTINGS, 0, 0, b"") + asked
     with socket.create_connection(("127.0.0.1", edge.ports.edge_port), timeout=20) as connection:
         connection.sendall(sent)
         answer = b""
@@ -63,11 +81,6 @@ def test_a_get_with_a_body_of_http_2_is_refused(edge):
             answer += piece
     assert b"A GET or HEAD request has no body here." in answer
     assert [call for call in edge.calls[before:] if call.request] == []
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    """A frame of HTTP/2 (RFC 9113, 4.1)."""
-    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "deflate", "br", "zstd", "identity, gzip", "gzip, identity", "x"])
@@ -154,6 +167,27 @@ def test_json_that_comes_byte_by_byte_is_cut_off_after_15_s(edge):
         assert b"did not arrive in time" in answer
         assert 14.5 < seconds < 15 + in_proportion(5)
     assert len(edge.checks) == before[1] + 1, "Check is asked for the upload alone"
+
+
+UNENDED = ["GET /v1/videos/vid_1", "GET /v1/policies", "DELETE /v1/files/fil_1", "HEAD /docs"]
+
+
+def test_a_request_without_a_body_that_never_ends_is_refused_in_words(edge):
+    """B5: its service, which waits for the end, was first to give up, and gRPC says no more than that."""
+    with futures.ThreadPoolExecutor(len(UNENDED)) as pool:
+        answers = list(pool.map(lambda line: unended(edge, line), UNENDED))
+    for line, answer in zip(UNENDED, answers, strict=True):
+        assert answer.startswith(b"HTTP/1.1 408 "), line
+        if not line.startswith("HEAD"):
+            assert b'"reason":"REQUEST_MALFORMED"' in answer
+            assert b"did not arrive in time" in answer
+
+
+def unended(edge: Edge, line: str) -> bytes:
+    """Send a head that announces chunks, and none of them; returns the beginning of the answer."""
+    with socket.create_connection(("127.0.0.1", edge.ports.edge_port), timeout=60) as connection:
+        connection.sendall(f"{line} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        return connection.recv(65536)
 
 
 def dribble(edge, head: str, seconds: float) -> tuple[float, bytes]:
