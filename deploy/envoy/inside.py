@@ -38,8 +38,9 @@ def listener(which: tuple[str, str], bind: str, port: int) -> dict[str, Any] | N
     return {
         "name": name,
         "address": {"socket_address": {"address": bind, "port_value": port}},
-        # A full house outside must not look like an ill one to the kubelet.
+        # An edge with all the connections or all the memory that it may have must not look ill to the kubelet.
         "ignore_global_conn_limit": True,
+        "bypass_overload_manager": True,
         "filter_chains": [{"filters": [{"name": _MANAGER, "typed_config": manager}]}],
     }
 

@@ -22,6 +22,8 @@ PATIENCE = 2
 """Envoy cuts an upload off at so many times the limit. Up to there media reads on before it refuses: a client that
 sends to the end before it reads would find a connection cut under it, and no answer."""
 BURST_SECONDS = 5
+MIN_MEMORY_BYTES = 64 * 2**20
+"""Envoy at rest allocates 13 MiB; with less than this, hardly a transfer would pass."""
 ROUTES = "envoy_routes.yaml"
 """Where `make protos` keeps what `published` answers, beside the descriptor set."""
 
@@ -65,6 +67,9 @@ class Settings:
     connections_per_address: int = 256
     """Open connections per client address (IPv6: per /64); 0: as many as the edge has. See `connections`. With trusted
     proxies in front, whose connections are everybody's, it does not hold."""
+    memory_bytes: int = 768 * 2**20
+    """What Envoy may allocate, at least MIN_MEMORY_BYTES: the overload manager acts from 70 % on (B1). The process has
+    more, for its code, its stacks and what the allocator keeps."""
     seed: int = dataclasses.field(default_factory=lambda: secrets.randbits(63))
     """Decides which addresses are counted together; another one for each configuration."""
     upload_limit_bytes: int = 32 * 2**20
@@ -84,6 +89,8 @@ def render(settings: Settings) -> str:
         raise ValueError("tls_certificate and tls_key go together")
     if settings.connections_per_address < 0:
         raise ValueError("connections_per_address is below 0")
+    if settings.memory_bytes < MIN_MEMORY_BYTES:
+        raise ValueError(f"memory_bytes is below {MIN_MEMORY_BYTES}")
     filled = _filled(yaml.safe_load(TEMPLATE.read_text()), _values(settings))
     if settings.connections_per_address and not settings.trusted_proxies:
         folder = settings.admin_socket.parent
@@ -128,6 +135,7 @@ def _values(settings: Settings) -> dict[str, Any]:
     return {
         "admin_socket": str(settings.admin_socket),
         "bind": settings.bind,
+        "memory_bytes": settings.memory_bytes,
         "port": settings.port,
         "listener_tls": _listener_tls(settings),
         "trusted_proxies": settings.trusted_proxies,

@@ -29,6 +29,8 @@ class EdgeSettings(Settings):
     """Per client address, with bursts of five times as many."""
     edge_connections_per_address: int = 256
     """Open connections per client address; 0: no limit but the edge's own. Trusted proxies are exempt."""
+    edge_memory_bytes: int = render.Settings.memory_bytes
+    """What Envoy may allocate, at least 64 MiB; the edge sheds load before. Its container needs a third more."""
 
     def configuration(self, folder: Path, descriptors: Path) -> render.Settings:
         """Settings of a configuration that Envoy reads from `folder`, with its admin socket there.
@@ -53,4 +55,5 @@ class EdgeSettings(Settings):
             cors_origins=tuple(origin.strip() for origin in self.edge_cors_origins.split(",")),
             requests_per_second=self.edge_requests_per_second,
             connections_per_address=self.edge_connections_per_address,
+            memory_bytes=self.edge_memory_bytes,
         )

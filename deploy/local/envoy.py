@@ -25,5 +25,6 @@ def command(home: Path, ports: Ports, admin_socket: Path, settings: Mapping[str,
         trace_ratio=float(settings.get("FILMGATE_EDGE_TRACE_RATIO", "0.1")),
         requests_per_second=int(settings.get("FILMGATE_EDGE_REQUESTS_PER_SECOND", "100")),
         connections_per_address=int(settings.get("FILMGATE_EDGE_CONNECTIONS_PER_ADDRESS", "256")),
+        memory_bytes=int(settings.get("FILMGATE_EDGE_MEMORY_BYTES", Settings.memory_bytes)),
     )
     return envoy_command(write(edge, home / "run" / "envoy.yaml"))

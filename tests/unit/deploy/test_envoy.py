@@ -323,5 +323,13 @@ def test_a_limit_below_nothing_is_refused(certs):
         render.render(settings(certs, connections_per_address=-1))
 
 
+def test_memory_is_bounded_by_a_setting_with_a_floor(certs):
+    """B1. What acts upon it is tried with the real Envoy, in tests/e2e/edge/test_memory.py."""
+    monitors = rendered(certs, memory_bytes=10**8)["overload_manager"]["resource_monitors"]
+    assert [row["typed_config"].get("max_heap_size_bytes") for row in monitors] == [None, 10**8]
+    with pytest.raises(ValueError, match="memory_bytes is below 67108864"):
+        render.render(settings(certs, memory_bytes=64 * 2**20 - 1))
+
+
 def test_which_addresses_are_counted_together_cannot_be_known_beforehand(certs):
     assert settings(certs).seed != settings(certs).seed

@@ -57,6 +57,7 @@ def test_it_writes_a_sound_configuration_with_all_that_it_names(home, tmp_path):
     }
     assert ports == {"public": 18443, "health": 8110, "metrics": 8130}
     text = (folder / "envoy.yaml").read_text()
+    assert text.count("max_heap_size_bytes: 805306368") == 1
     assert str(folder / "filmgate.pb") in text
     for name, kept in (("edge", certs), ("public", certs)):
         secret = yaml.safe_load((folder / f"secret-{name}.yaml").read_text())["resources"][0]
@@ -77,6 +78,13 @@ def test_a_public_certificate_without_its_key_is_refused(home, tmp_path):
     done = run(home, tmp_path / "run", edge_tls_cert=str(home / "certs" / "edge.crt"))
     assert done.returncode == 1
     assert "go together" in done.stderr
+
+
+def test_the_memory_is_a_setting_that_is_refused_where_it_is_too_small(home, tmp_path):
+    assert run(home, tmp_path / "run", edge_memory_bytes="200000000").returncode == 0
+    assert "max_heap_size_bytes: 200000000" in (tmp_path / "run" / "envoy.yaml").read_text()
+    done = run(home, tmp_path / "other", edge_memory_bytes="1000")
+    assert (done.returncode, done.stderr) == (1, "memory_bytes is below 67108864\n")
 
 
 def test_a_wrong_setting_and_a_wrong_use_are_told(home, tmp_path):

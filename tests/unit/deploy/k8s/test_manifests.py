@@ -40,6 +40,16 @@ def test_a_gpu_is_asked_for_in_production_and_not_on_one_machine():
     assert gpus == {"dev": [None], "prod": ["1"]}
 
 
+def test_envoy_sheds_load_before_its_container_has_no_memory_left(overlay):
+    """B1: a third more than Envoy may allocate, for all that it does not count."""
+    pod = overlay.pod("edge")
+    assert pod is not None
+    (render,) = (one for one in pod.first if one["name"] == "render")
+    (envoy,) = (one for one in pod.mains if one["name"] == "envoy")
+    counted = int(overlay.environment(render).get("FILMGATE_EDGE_MEMORY_BYTES", 805_306_368))
+    assert pods.quantity(envoy["resources"]["limits"]["memory"]) * 3 >= counted * 4
+
+
 def test_production_has_no_database_of_its_own():
     assert objects.rendered("prod").pod("postgresql") is None
     assert objects.rendered("dev").pod("postgresql") is not None
