@@ -75,11 +75,15 @@ class Files(files_pb2_grpc.FilesServicer):
         return files_pb2.BeginUploadResponse(id=row.id, object=row.object, limit_bytes=limit, image=image)
 
     async def FinishUpload(self, request: files_pb2.FinishUploadRequest, _: Any) -> files_pb2.File:
-        """Make an upload READY with what media found, or remove its record. Both may be repeated."""
+        """Make an upload READY with what media found, or remove its record. Both may be repeated.
+
+        Raises NOT_FOUND for a record that is not, or no longer, one of an upload: media must leave its bytes then.
+        """
         now = self._clock.now()
         async with self._database.transaction() as session:
             if not request.HasField("image"):
-                await store.abandon_upload(session, request.id, now)
+                if not await store.abandon_upload(session, request.id):
+                    raise NOT_FOUND(resource=f"upload {request.id}")
                 return files_pb2.File(id=request.id)
             image = request.image
             found = {name: getattr(image, name) for name in ("content_type", "size_bytes", "sha256", "width", "height")}

@@ -57,13 +57,15 @@ async def finish_upload(session: AsyncSession, file_id: str, values: dict[str, A
     return result.scalar() or (await session.execute(sa.select(FileRow).where(*same))).scalar()
 
 
-async def abandon_upload(session: AsyncSession, file_id: str, now: datetime.datetime) -> None:
-    """Remove the row of an upload that came to nothing, before media removes its bytes.
+async def abandon_upload(session: AsyncSession, file_id: str) -> bool:
+    """Remove the row of an upload that came to nothing, before media removes its bytes; return whether none is left.
 
-    It may be READY, when the answer to that was lost: nobody was told of it, and it is deleted like any other.
+    False: the row is of a file that is no upload any more, and is left as it is. Media calls without its customer, so
+    what a customer was told to have is theirs alone to delete. A picture that became READY while the answer to that
+    was lost stays too, listed and with its bytes, until it is deleted or expires.
     """
     await session.execute(sa.delete(FileRow).where(FileRow.id == file_id, FileRow.state == "UPLOADING"))
-    await delete(session, [FileRow.id == file_id, FileRow.kind == "IMAGE"], now)
+    return await session.scalar(sa.select(FileRow.id).where(FileRow.id == file_id)) is None
 
 
 async def find(session: AsyncSession, project: str, file_id: str, now: datetime.datetime) -> FileRow | None:

@@ -29,7 +29,10 @@ class Records:
             raise refusals.of(error) from error
 
     async def abandon(self, file_id: str) -> None:
-        """Remove the record of an upload that came to nothing."""
+        """Remove the record of an upload that came to nothing.
+
+        Raises grpc.aio.AioRpcError, with NOT_FOUND when the upload is READY and so keeps its bytes.
+        """
         await self._stub.FinishUpload(files_pb2.FinishUploadRequest(id=file_id))
 
     async def locate(self, resource_id: str) -> files_pb2.Content:

@@ -91,7 +91,7 @@ class Uploads:
     async def _undo(self, begun: files_pb2.BeginUploadResponse) -> None:
         """Remove what an upload has left. What cannot be removed now is swept after 24 hours.
 
-        The record first: it may be READY without our knowing, and must not be so without its bytes.
+        The record first: it may be READY without our knowing. Then it is not removed, nor are its bytes.
         """
         try:
             await self._records.abandon(begun.id)

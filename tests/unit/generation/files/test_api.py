@@ -61,13 +61,22 @@ async def test_an_upload_that_came_to_nothing_is_no_file(house):
     assert await house.rows(FileRow) == []
 
 
-async def test_an_upload_whose_end_was_not_heard_of_is_given_up_with_its_bytes(house):
-    file_id = await house.picture()
-    for _ in range(2):
-        await house.media_files.FinishUpload(files_pb2.FinishUploadRequest(id=file_id))
-    assert (await refusal(get(house, file_id)))[0] == Code.NOT_FOUND
+async def test_media_cannot_give_up_a_file_that_is_no_upload_any_more(house):
+    """Media calls without its customer: who has its certificate alone must not delete what customers have."""
+    picture = await house.picture()
+    video = await house.create(image=picture)
+    await house.start(video.id)
+    async with house.database.transaction() as session:
+        await store.stage_output(session, await videos.get(session, video.id), house.clock.now())
+    await house.publish(video.id)
+    before, kept = await house.rows(FileRow), await objects(house)
+    assert {row.state for row in before} == {"READY", "STAGING"}
+    for row in before:
+        found = await refusal(house.media_files.FinishUpload(files_pb2.FinishUploadRequest(id=row.id)))
+        assert found[:2] == (Code.NOT_FOUND, "NOT_FOUND")
     await house.runner.run_due()
-    assert (await house.rows(FileRow), await objects(house)) == ([], [])
+    assert (await get(house, picture)).state == files_pb2.File.READY
+    assert await objects(house) == kept
 
 
 async def test_an_announced_size_above_the_limit_is_refused(house):

@@ -18,6 +18,7 @@ from services.runtime import ids
 from tests.support import uploads
 from tests.support.damage import ORIENTATION, SHORT, entry, exif, in_jpeg, many_scans, segment
 from tests.support.uploads import form, picture
+from tests.support.waiting import until
 
 PART = 'Content-Disposition: form-data; name="file"; filename="a.png"'
 
@@ -379,3 +380,16 @@ async def test_an_upload_is_recorded_before_its_turn_since_its_token_ends_soon(h
         async with asyncio.timeout(60):
             while await gate.left() != (0, []):
                 await asyncio.sleep(0)
+
+
+async def test_an_upload_that_became_ready_unheard_keeps_its_record_and_its_bytes(gate, caplog):
+    """Media hears that its client is gone after the record was made READY: it may not take a customer's picture."""
+    slow = await gate.begin({**gate.customer(), "content-type": "image/png"}, picture()[:50])
+    [row] = await until(lambda: gate.house.rows(FileRow))
+    await gate.house.objects.put_async(row.object, picture())
+    found = files_pb2.UploadedImage(content_type="image/png", size_bytes=7, sha256="cd" * 32, width=640, height=360)
+    await gate.house.media_files.FinishUpload(files_pb2.FinishUploadRequest(id=row.id, image=found))
+    before = await gate.left()
+    slow.writer.close()
+    await until(lambda: "upload_not_undone" in caplog.text)
+    assert await gate.left() == before == (1, [row.object.rpartition("/")[2]])
