@@ -45,7 +45,7 @@ def status() -> int:
     print(f"Filmgate (process {note['pid']}) at {note['url']}")
     suite, sound = Suite(_home(), Ports(**note["ports"])), True
     for name, part in note["parts"].items():
-        answers = suite.answers(name)
+        answers = suite.serves(name, part["pid"])
         sound = sound and answers
         again = f", started again {part['restarts']} times" if part["restarts"] else ""
         print(f"  {name:<12} {'ready' if answers else 'NOT READY':<10} process {part['pid']}{again}")

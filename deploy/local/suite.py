@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from deploy.local import certificates, config, migrations, ready, secret_files
+from deploy.local import certificates, config, listeners, migrations, ready, secret_files
 from deploy.local.files import private_folder, socket_folder
-from deploy.local.ports import Ports
+from deploy.local.ports import Ports, taken
 from deploy.local.postgres import SOCKET, Postgres
 from deploy.local.process import Process
 from deploy.local.triton import Triton, tracing
@@ -152,10 +152,19 @@ class Suite:
         """Return what Triton was told to load, as `ready.models`; also for a suite of another process."""
         return ready.models(self.ports.triton_port, self._triton.certificates)
 
+    def serves(self, name: str, pid: int) -> bool:
+        """Whether the part `name`, whose process is `pid`, can serve: it alone has its ports, and it answers.
+
+        Another program on one of them could answer in its place. PostgreSQL has a socket in a folder of ours instead.
+        """
+        ports = self._ports_of(name).values()
+        return (name == "postgres" or listeners.all_of(pid, ports)) and self.answers(name)
+
     def is_ready(self, name: str) -> bool:
-        """Whether our own process `name` lives and can serve."""
-        alive = self.postgres.alive if name == "postgres" else self._processes[name].alive
-        return alive and self.answers(name)
+        """Whether our own process `name` can serve. It lives before and after it is asked, so nobody took its ports."""
+        process = self.postgres if name == "postgres" else self._processes[name]
+        pid = process.pid
+        return pid is not None and process.alive and self.serves(name, pid) and process.alive and process.pid == pid
 
     async def until_ready(self, name: str, seconds: float = START_SECONDS) -> None:
         """As restart's waiting, without blocking the event loop of a test."""
@@ -234,10 +243,19 @@ class Suite:
             self._refuse_empty(process)
         if process.alive and time.monotonic() < deadline:
             return
-        if not process.alive and (sentence := _told_by(process)):
-            raise SuiteError(f"{name} cannot start: {sentence} (its log: {process.log})")
+        ports = self._ports_of(name)
+        lost = listeners.strangers(process.pid, ports.values())
+        told = [taken(setting, number) for setting, number in ports.items() if number in lost]
+        if not process.alive and not told:
+            told = [sentence] if (sentence := _told_by(process)) else []
+        if told:
+            raise SuiteError(f"{name} cannot start: {' '.join(told)} (its log: {process.log})")
         fate = f"was not ready in time, its process is {'alive' if process.alive else process.ending()}"
         raise SuiteError(f"{name} {fate}. Its log is {process.log}:\n{process.last_words()}")
+
+    def _ports_of(self, name: str) -> dict[str, int]:
+        """The ports where `name` must listen, by their settings."""
+        return self.ports.settings("edge" if name == "envoy" else name)
 
     def _refuse_empty(self, triton: Process) -> None:
         """A Triton that has tried all its models and has none will not become ready."""

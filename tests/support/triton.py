@@ -2,12 +2,11 @@
 
 import contextlib
 import os
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from deploy.local import certificates
+from deploy.local import certificates, ports
 from deploy.local.process import Process
 from deploy.local.triton import REPOSITORY, ROOT, Triton
 from tests.support import tls
@@ -26,7 +25,7 @@ class Server:
         models: tuple[str, ...] = ("animatic",),
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        self.triton = Triton(home, port or _free_port(), models=models, repository=repository)
+        self.triton = Triton(home, port or ports.free().triton_port, models=models, repository=repository)
         environment = {"PATH": os.environ["PATH"], **self.triton.environment(), **(settings or {})}
         home.mkdir(parents=True, exist_ok=True)
         certificates.make_triton(home)
@@ -92,9 +91,3 @@ def running(home: Path, repository: Path = REPOSITORY) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from deploy.local import ports
 from filmgate.auth.v1 import tokens_pb2, tokens_pb2_grpc
 from services.auth.__main__ import main
 from services.auth.config import AuthSettings
@@ -60,12 +60,6 @@ async def test_the_service_role_changes_no_table(postgres):
                     await session.execute(sa.text(statement))
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 async def start(command: str, folder: Path, **fields: object) -> asyncio.subprocess.Process:
     """Start the process with settings by their names; its secrets and messages lie in `folder`."""
     named = {"home": tls.home(), "secrets": folder / "secrets", "keys": folder / "keys", "outbox": folder / "outbox"}
@@ -87,7 +81,8 @@ async def until_serving(port: int) -> None:
 async def test_the_process_migrates_serves_and_ends(postgres, tmp_path):
     owner, service = postgres.urls("auth")
     assert await (await start("migrate", tmp_path, owner_database_url=owner)).wait() == 0
-    port, health = free_port(), free_port()
+    free = ports.free()
+    port, health = free.auth_port, free.auth_health_port
     process = await start("serve", tmp_path, database_url=service, auth_port=port, health_port=health, metrics_port=0)
     try:
         await until_serving(health)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 
 import grpc
@@ -11,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from deploy.local import ports
 from filmgate.billing.v1 import prices_pb2, prices_pb2_grpc
 from services.billing import errors
 from services.billing.__main__ import main
@@ -21,12 +21,6 @@ from tests.support import rpc, tls
 from tests.support.bank import CNY, Bank, rules
 from tests.support.clock import START
 from tests.support.source import ROOT
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def start(*arguments: str, **settings: object) -> asyncio.subprocess.Process:
@@ -61,7 +55,8 @@ def test_an_unknown_command_says_how_to_use_it(arguments, capsys):
 async def test_the_process_migrates_serves_and_ends(postgres, auth):
     owner, service = postgres.urls("billing")
     assert await ended(await start("migrate", owner_database_url=owner)) == (0, "")
-    port, health = free_port(), free_port()
+    free = ports.free()
+    port, health = free.billing_port, free.billing_health_port
     process = await start(
         "serve", database_url=service, home=tls.home(), billing_port=port, health_port=health, metrics_port=0,
         auth_address=auth.address,

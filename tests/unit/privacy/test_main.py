@@ -3,24 +3,18 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from deploy.local import ports
 from services.privacy import errors
 from services.privacy.__main__ import main
 from services.runtime import database, subject
 from tests.support import tls
 from tests.support.source import ROOT
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def start(command: str, **settings: object) -> asyncio.subprocess.Process:
@@ -50,18 +44,18 @@ async def test_the_process_migrates_serves_tells_auth_and_ends(postgres, auth):
     owner, service = postgres.urls("privacy")
     migrate = await start("migrate", owner_database_url=owner)
     assert await migrate.wait() == 0
-    port = free_port()
+    free = ports.free()
     process = await start(
         "serve",
         database_url=service,
         home=tls.home(),
-        privacy_port=free_port(),
-        health_port=port,
+        privacy_port=free.privacy_port,
+        health_port=free.privacy_health_port,
         metrics_port=0,
         auth_address=auth.address,
     )
     try:
-        await until_serving(port)
+        await until_serving(free.privacy_health_port)
         assert auth.in_force, "it serves before auth knows the policies"
         for told in auth.in_force:
             assert {policy.policy_kind for policy in told.policies} == {"privacy", "terms"}
