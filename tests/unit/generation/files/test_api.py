@@ -12,6 +12,7 @@ from filmgate.generation.v1 import files_pb2, videos_pb2
 from services.generation.errors import GENERATION_FAILED
 from services.generation.files import store
 from services.generation.files.tables import FileRow
+from services.generation.models import store as models
 from services.generation.videos import store as videos
 from services.generation.videos.tables import VideoRow
 from services.runtime import ids
@@ -153,6 +154,11 @@ async def test_a_deleted_picture_stays_readable_for_the_videos_that_are_on_their
     assert [row.kind for row in await house.rows(FileRow)] == ["VIDEO"]
 
 
+@pytest.mark.promise(
+    "AICC-1.5b",
+    "NEXA-1.1.5b",
+    part="the picture goes within an hour of the delivery, but the prompt stays with its video for 30 days",
+)
 async def test_a_picture_is_let_go_soon_after_the_last_video_that_needed_it(house):
     """Under a profile that keeps nothing after delivery."""
     file = await house.picture()
@@ -228,6 +234,7 @@ async def test_an_uploaded_picture_goes_as_soon_as_the_job_is_delivered(house, a
 
 @pytest.mark.promise("KLING-A11.11")
 async def test_what_was_uploaded_and_made_is_cached_for_a_day_and_then_dropped(house):
+    cancelled = await cancelled_with_a_negative_prompt(house)
     file, video = await delivered(house)
     await house.picture()  # of which no film is ever made
     failed = (await house.create(prompt="a film that fails")).id
@@ -240,10 +247,22 @@ async def test_what_was_uploaded_and_made_is_cached_for_a_day_and_then_dropped(h
     await sweep(house)
     assert await objects(house) == []
     assert await house.rows(FileRow) == []
-    for ended in (video, failed):
-        assert not (await house.get(ended)).parameters.prompt
+    for ended in (video, failed, cancelled):
+        kept = (await house.get(ended)).parameters
+        assert (kept.prompt, kept.negative_prompt) == ("", "")
     assert await house.rows(StoredRequest) == []
     assert "my-book-7" not in str([vars(row) for row in await house.rows(VideoRow)])
+
+
+async def cancelled_with_a_negative_prompt(house) -> str:
+    house.clock.advance(86_400)  # the first price book does not have this model
+    await house.load_model()
+    async with house.database.transaction() as session:
+        await models.report(session, "wan", "worker-1", 1, house.clock.now())
+    video = await house.create(model="wan", negative_prompt="rain")
+    assert video.parameters.negative_prompt == "rain"
+    await house.videos.CancelVideo(videos_pb2.CancelVideoRequest(id=video.id), metadata=house.mine)
+    return video.id
 
 
 async def test_what_was_half_stored_is_swept_after_a_day(house):

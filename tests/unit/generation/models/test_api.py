@@ -3,7 +3,7 @@
 import grpc
 import pytest
 
-from filmgate.generation.v1 import models_pb2
+from filmgate.generation.v1 import models_pb2, videos_pb2
 from services.generation.models import catalogue, store
 from services.generation.models.tables import ReportRow
 from tests.support import rpc
@@ -89,17 +89,33 @@ async def test_without_billing_the_price_is_left_out_and_the_list_is_answered(ho
 @pytest.mark.promise("SILICON-U4.3c")
 async def test_each_model_bears_its_licence_and_a_call_beyond_its_limits_is_refused(house):
     [model] = (await listed(house)).models
-    assert model.license == "Apache-2.0"
     beyond = {"duration_seconds": max(model.limits.duration_seconds) + 1, "resolution": "2160p", "aspect_ratio": "3:1"}
     for field, value in beyond.items():
         async with rpc.refused(grpc.StatusCode.INVALID_ARGUMENT, "PARAMETER_UNSUPPORTED") as found:
             await house.create(**{field: value})
         assert found[0].metadata["field"] == field
-    for size, reason in (((299, 400), "IMAGE_TOO_SMALL"), ((300, 1300), "IMAGE_RATIO")):
+    for size, reason in (
+        ((299, 400), "IMAGE_TOO_SMALL"),
+        ((300, 1300), "IMAGE_RATIO"),
+        ((10_000, 5_001), "IMAGE_TOO_LARGE"),
+    ):
         async with rpc.refused(grpc.StatusCode.INVALID_ARGUMENT, reason):
             await house.create(image=await house.picture(*size))
     async with house.database.transaction() as session:
-        await store.report(session, "wan", "worker-1", 1, house.clock.now())
-    async with rpc.refused(grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID"):
-        await house.create(model="wan", duration_seconds=5, prompt="x" * 501)
-    assert {declared.license for declared in catalogue.models().values()} == {"Apache-2.0"}
+        for name in catalogue.models():
+            await store.report(session, name, "worker-1", 1, house.clock.now())
+    camera = videos_pb2.CameraControl(zoom=1)
+    for reason, fields in (
+        ("FIELD_INVALID", {"model": "wan", "prompt": "x" * 501}),
+        ("FIELD_INVALID", {"model": "wan", "negative_prompt": "x" * 501}),
+        ("PARAMETER_UNSUPPORTED", {"model": "wan", "image": await house.picture()}),
+        ("PARAMETER_UNSUPPORTED", {"model": "wan", "camera_control": camera}),
+        ("PARAMETER_UNSUPPORTED", {"model": "animatic", "negative_prompt": "rain"}),
+        ("FIELD_REQUIRED", {"model": "wan-image", "prompt": "without a picture"}),
+    ):
+        async with rpc.refused(grpc.StatusCode.INVALID_ARGUMENT, reason):
+            await house.create(**fields)
+    offered = (await listed(house)).models
+    shown = [await house.models.GetModel(models_pb2.GetModelRequest(id=row.id), metadata=house.mine) for row in offered]
+    for found in (offered, shown):
+        assert {row.id: row.license for row in found} == dict.fromkeys(catalogue.models(), "Apache-2.0")

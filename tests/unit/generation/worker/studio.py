@@ -83,9 +83,9 @@ class Studio:
             await videos.queue(session, values["id"], now, **money, max_attempts=max_attempts)
         return values["id"]
 
-    async def picture(self) -> str:
-        """Put a picture there as an upload leaves it; answers its id."""
-        file_id, data = ids.new("fil"), encoded(scene(640, 360), "JPEG")
+    async def picture(self, seed: int = 1) -> str:
+        """Put the picture `scene(640, 360, seed)` there as an upload leaves it; returns its id."""
+        file_id, data = ids.new("fil"), encoded(scene(640, 360, seed), "JPEG")
         key = files_domain.input_object(rpc.ORGANIZATION, file_id)
         await self.objects.put_async(files_domain.frame_object(key), data)
         row = FileRow(
