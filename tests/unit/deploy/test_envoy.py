@@ -64,6 +64,15 @@ def test_envoy_finds_it_sound(certs, tmp_path, kind):
     assert "eprecated" not in done.stderr
 
 
+@pytest.mark.promise("KLING-A3.9")
+def test_every_request_is_logged_with_its_account_and_its_key_or_session(certs, profile):
+    [log] = manager(rendered(certs))["access_log"]
+    assert "filter" not in log, "each request is logged"
+    fields = log["typed_config"]["log_format"]["json_format"]
+    for name in ("account", "credential"):
+        assert fields[name] == f"%DYNAMIC_METADATA(envoy.filters.http.ext_authz:{name})%"
+
+
 def test_without_an_endpoint_nothing_is_traced(certs):
     configuration = rendered(certs)
     assert "tracing" not in manager(configuration)
