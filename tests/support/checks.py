@@ -83,9 +83,9 @@ async def tell_policies(auth, *policies: standings_pb2.PolicyInForce) -> None:
     await auth.stub(StandingsStub, "privacy").SetPoliciesInForce(told)
 
 
-async def accept(auth, account: str, version: int = 1) -> None:
+async def accept(auth, account: str, version: int = 1, kind: str = "privacy") -> None:
     await auth.stub(StandingsStub, "privacy").RecordAcceptance(
         standings_pb2.RecordAcceptanceRequest(
-            account=account, policy_kind="privacy", version=version, receipt="rcp_1", accept_time=at(auth.clock.now())
+            account=account, policy_kind=kind, version=version, receipt="rcp_1", accept_time=at(auth.clock.now())
         )
     )

@@ -184,6 +184,20 @@ async def test_one_persons_acceptance_is_not_anothers(auth):
     await refused(auth, "POLICY_NOT_ACCEPTED", eve.access)
 
 
+@pytest.mark.promise("CARRY-6.1", "AICC-12.1", "KLING-P9.1", "NEXA-8.1", "SILICON-P8.1")
+async def test_consent_to_a_new_version_of_one_document_is_none_to_another(auth):
+    person = await auth.register()
+    for kind, version in (("privacy", 1), ("terms", 1), ("privacy", 2)):
+        await set_policy(auth, version, kind=kind)
+        await refused(auth, "POLICY_NOT_ACCEPTED", person.access)
+        await accept(auth, person.account, version, kind)
+        await passes(auth, person.access)
+    await set_policy(auth, 2, kind="terms")
+    assert (await refused(auth, "POLICY_NOT_ACCEPTED", person.access)).metadata["version"] == "2"
+    await accept(auth, person.account, 2, "terms")
+    await passes(auth, person.access)
+
+
 async def test_the_grades_of_freshness(auth):
     """With a feed that stands still: spending for 5 s, reading one's own for 60 s, anyone's public pages always."""
     made = await auth.key(await auth.register())

@@ -169,9 +169,13 @@ async def test_a_version_is_announced_then_in_force_at_its_moment_then_supersede
     clock.advance(0.000001)
     assert await states(stub) == {2: "IN_FORCE"}
     for version in (3, 4):
-        await operator.PublishPolicy(publication(seconds=3600 * version, version=version))
+        fourth = await operator.PublishPolicy(publication(seconds=3600 * version, version=version))
     clock.advance(3 * 3600)
     assert await states(stub) == {4: "IN_FORCE"}
+    clock.advance(10 * 366 * 86_400)
+    assert await states(stub) == {4: "IN_FORCE"}
+    newest = await stub.GetPolicy(policies_pb2.GetPolicyRequest(id=fourth.id))
+    assert (newest.state, newest.texts) == (policies_pb2.Policy.IN_FORCE, fourth.texts)
     old = await stub.GetPolicy(policies_pb2.GetPolicyRequest(id=first.id))
     assert old.state == policies_pb2.Policy.SUPERSEDED
     assert old.texts == first.texts

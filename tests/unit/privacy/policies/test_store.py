@@ -94,9 +94,10 @@ async def test_two_acceptances_at_once_leave_one_receipt(database):
         assert await session.scalar(sa.select(sa.func.count()).select_from(ReceiptRow)) == 1
 
 
+@pytest.mark.promise("CARRY-0.1", "KLING-A0.2", "CARRY-6.4")
 @pytest.mark.parametrize("table", ["policies", "policy_texts", "receipts"])
 @pytest.mark.parametrize("change", ["UPDATE {} SET version = 9", "DELETE FROM {}", "TRUNCATE {}"])
-async def test_the_service_can_change_nothing_that_stands(database, table: str, change: str):
+async def test_the_service_can_change_nothing_that_stands(database, profile, table: str, change: str):
     policy = await publish(database, 1)
     async with database.transaction() as session:
         await store.accept(session, receipt(policy))
