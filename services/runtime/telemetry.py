@@ -96,18 +96,26 @@ def configure(process: str, level: str = "INFO", hash_key: bytes | None = None, 
     """Start logging to standard output or `stream`. `hash_key` makes hashes comparable between processes and restarts.
 
     Lines of foreign libraries keep only their logger, level and the class of an exception: their texts may hold
-    anything.
+    anything. What any client can make gRPC write by the bytes of a header is left out (see `_of_a_header`).
     """
     global _process, _hash_key  # noqa: PLW0603  one process, one log
     _process = process
     _hash_key = hash_key or _hash_key
-    handler = logging.StreamHandler(stream or sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    _out.handlers, _out.propagate = [handler], False
+    _out.handlers, _out.propagate = [logging.StreamHandler(stream or sys.stdout)], False
     _out.setLevel(level)
     foreign = logging.StreamHandler(stream or sys.stdout)
     foreign.setFormatter(_Foreign())
+    foreign.addFilter(lambda record: not _of_a_header(record))
     logging.basicConfig(handlers=[foreign], level=logging.WARNING, force=True)
+
+
+def _of_a_header(record: logging.LogRecord) -> bool:
+    """Return whether gRPC tells of a header value that is not UTF-8 (A3).
+
+    It writes an error with a traceback for each such value and then serves the call, with the value as bytes. So
+    anyone could fill our logs and raise our alarms; the call itself is in the log and the metrics like any other.
+    """
+    return record.name == "grpc._cython.cygrpc" and isinstance((record.exc_info or [None] * 2)[1], UnicodeDecodeError)
 
 
 class _Foreign(logging.Formatter):
