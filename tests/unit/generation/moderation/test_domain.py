@@ -101,7 +101,7 @@ def test_a_malformed_line_stops_the_start_with_one_sentence(tmp_path, text, sent
 
 def test_ordinary_words_excuse_only_what_they_cut(tmp_path):
     (tmp_path / "house").mkdir()
-    lines = ["brand: 光影", "brand: star gate", "ordinary: 月光, 影子, 阳光|, |gate post, film star, gate keeper"]
+    lines = ["brand: 光影", "brand: star gate", "ordinary: 月光, 影子, 阳光|, 阳光, |gate post, film star, gate keeper"]
     (tmp_path / "house" / "house.txt").write_text("\n".join(lines), encoding="utf-8")
     category = words.load(tmp_path, ("house",)).category
     assert [category(text) for text in ("月光影子", "月光 影子", "阳光影", "月影光影子", "月光影")] == [
