@@ -185,8 +185,8 @@ def _route(method: Method) -> dict[str, Any]:
     return {
         "name": method.name,
         "match": _match(method),
-        # For refusals.yaml.
-        **({"metadata": {"filter_metadata": {"filmgate": {"no_body": True}}}} if method.verb in BODILESS else {}),
+        # For refusals.yaml: the transcoder makes any verb its service's POST.
+        "metadata": {"filter_metadata": {"filmgate": {"verb": method.verb}}},
         "route": {
             "cluster": "media" if method.plain else method.audience,
             "timeout": f"{method.seconds}s",

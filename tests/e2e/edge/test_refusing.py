@@ -30,6 +30,30 @@ def test_a_body_that_cannot_be_read_is_refused(edge, client, path, body, expecte
     assert len(edge.calls) == before
 
 
+LONG = "zq" * 2048
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "body"),
+    [
+        ("POST", "/v1/videos", f'{{"seed": "{LONG}"}}'.encode()),
+        ("GET", f"/v1/videos?page_size={LONG}", b""),
+        ("GET", f"/v1/videos?{LONG}=1", b""),
+    ],
+)
+def test_a_long_value_is_not_sent_back(client, verb, path, body):
+    """A4: a short one is, since it helps to find the fault."""
+    short, parts = LONG[:64], [(verb, path, body)]
+    parts.append((verb, path.replace(LONG, short), body.replace(LONG.encode(), short.encode())))
+    long, brief = (client.request(verb, path, content=sent) for verb, path, sent in parts)
+    chunked = client.request(verb, path, content=iter([body] if body else []))
+    for answer in (long, chunked):
+        assert refused(answer) == refused(brief)
+        assert short not in answer.text
+        assert len(answer.content) < 512
+    assert "zq" in brief.json()["message"]
+
+
 @pytest.mark.parametrize("path", ["/v1/videos", "/v1/sessions:refresh"])
 def test_a_large_body_of_unsaid_length_is_refused(client, path):
     """It begins as JSON: what does not is refused for that as soon as it is seen."""
