@@ -13,36 +13,38 @@ from typing import Any
 from filmgate.generation.v1 import files_pb2
 from services.generation import errors
 from services.generation.config import MediaSettings
+from services.generation.media import frames
 from services.generation.media.turns import Charge
 from services.runtime import telemetry
 from services.runtime.errors import INTERNAL, PEER_UNAVAILABLE, Failure
 
 ALLOWED = "PNG, JPEG, WebP"
-JPEG_HEAD = b"\xff\xd8\xff"
 _ROOT = str(Path(__file__).resolve().parents[3])
 START = f"import sys; sys.path.append({_ROOT!r}); from services.generation.media.decoder import run; run(sys.argv[1:])"
 """With -I Python looks neither at the environment nor into the current folder, so it is told where we lie."""
 _EXPECTED = (signal.SIGXCPU, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE)
 """Signals that a hostile or too large picture may end a decoder with."""
 _HEAD_BYTES, _ANSWER_BYTES = 16, 65536
+_SIZES = ("width", "height", "frame_width", "frame_height")
 log = telemetry.logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """What an upload was found to be; `copy` is the file of the picture that models are given."""
+    """What an upload was found to be, and the file of the pixels of its frame: (width, height) is `frame_size`."""
 
     content_type: str
     width: int
     height: int
-    copy: Path
+    pixels: Path
+    frame_size: tuple[int, int]
 
 
 def type_of(head: bytes) -> str:
     """Return the media type by the first 16 bytes of a PNG, a JPEG or a WebP; empty for anything else."""
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
-    if head.startswith(JPEG_HEAD):
+    if head.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
     return "image/webp" if head[:4] == b"RIFF" and head[8:12] == b"WEBP" else ""
 
@@ -59,7 +61,7 @@ async def decode(source: Path, limits: files_pb2.ImageLimits, settings: MediaSet
     content_type = type_of(head)
     if not content_type:
         raise errors.IMAGE_UNREADABLE(allowed=ALLOWED)
-    copy = source.with_suffix(".frame.jpg")
+    pixels = source.with_suffix(".pixels")
     bounds = {
         "memory_bytes": settings.decode_memory_bytes,
         "cpu_seconds": settings.decode_cpu_seconds,
@@ -70,28 +72,45 @@ async def decode(source: Path, limits: files_pb2.ImageLimits, settings: MediaSet
     most = seconds = float(settings.decode_cpu_seconds)  # charged for one that was stopped: it did not say what it took
     started = time.monotonic()
     try:
-        found = await _run(source, copy, json.dumps(bounds), settings.decode_seconds)
+        found = await _run(source, pixels, json.dumps(bounds), settings.decode_seconds)
         seconds = min(max(0.0, found.get("seconds", most)), most)
     finally:
         charge(min(seconds, time.monotonic() - started))  # one thread takes no more CPU time than wall time
     if refused := found.get("refused"):
         raise _refusal(str(refused), limits, settings)
     width, height = found["width"], found["height"]
-    with copy.open("rb") as file:
-        is_frame = file.read(len(JPEG_HEAD)) == JPEG_HEAD
-    if not is_frame or not 0 < width * height <= limits.pixels or min(width, height) < limits.side_pixels:
-        log.error("decoder_answer_odd")
-        raise errors.IMAGE_UNREADABLE(allowed=ALLOWED)
-    return Picture(content_type, width, height, copy)
+    if not 0 < width * height <= limits.pixels or min(width, height) < limits.side_pixels:
+        raise _odd()
+    return Picture(content_type, width, height, pixels, (found["frame_width"], found["frame_height"]))
 
 
-async def _run(source: Path, copy: Path, bounds: str, seconds: float) -> dict[str, Any]:
+async def frame(picture: Picture, charge: Charge) -> Path:
+    """Make the JPEG that models are given and return its file; `charge` is called with the CPU seconds that it took.
+
+    Wait for it to its end: a thread makes it, which nothing stops. Raises IMAGE_UNREADABLE when the decoder's pixels
+    are not those of a frame.
+    """
+    target = picture.pixels.with_suffix(".frame.jpg")
+    try:
+        charge(await asyncio.to_thread(frames.encode, picture.pixels, target, *picture.frame_size))
+    except frames.Odd:
+        raise _odd() from None
+    return target
+
+
+def _odd() -> Failure:
+    """Return the refusal for a decoder that says what cannot be. Its words are not logged: they may be anybody's."""
+    log.error("decoder_answer_odd")
+    return errors.IMAGE_UNREADABLE(allowed=ALLOWED)
+
+
+async def _run(source: Path, pixels: Path, bounds: str, seconds: float) -> dict[str, Any]:
     """Run the decoder and return what it says. One that its limits ended is IMAGE_TOO_COMPLEX.
 
     One that crashed is IMAGE_UNREADABLE. Raises PEER_UNAVAILABLE after `seconds`, INTERNAL when it could not start.
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-c", START, str(source), str(copy), bounds,
+        sys.executable, "-I", "-c", START, str(source), str(pixels), bounds,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         env={}, cwd=source.parent, start_new_session=True,
     )  # fmt: skip
@@ -144,7 +163,7 @@ def _heard(code: int, output: bytes) -> dict[str, Any]:
 def _answer(output: bytes) -> dict[str, Any]:
     """Return what the decoder says, each in its type. Raises whatever an answer of another form leads to."""
     said = dict(json.loads(output))
-    told = {"refused": str(said["refused"])} if "refused" in said else {n: int(said[n]) for n in ("width", "height")}
+    told = {"refused": str(said["refused"])} if "refused" in said else {name: int(said[name]) for name in _SIZES}
     return {**told, "denied": str(said.get("denied", "")), "seconds": float(said["seconds"])}
 
 

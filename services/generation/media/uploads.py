@@ -16,7 +16,7 @@ from services.generation.config import MediaSettings
 from services.generation.files import domain, objects, scratch
 from services.generation.media import bodies, pictures
 from services.generation.media.generation import Records
-from services.generation.media.turns import Turns
+from services.generation.media.turns import Charge, Turns
 from services.runtime import caller, telemetry
 from services.runtime.errors import Failure
 
@@ -71,7 +71,7 @@ class Uploads:
         await bodies.receive(request, path, begun.limit_bytes, self._settings)
         async with self._turns.turn(caller.current().organization) as charge:
             picture = await pictures.decode(path, begun.image, self._settings, charge)
-            storing = asyncio.ensure_future(self._keep(begun, path, picture))
+            storing = asyncio.ensure_future(self._keep(begun, path, picture, charge))
             try:
                 image = await asyncio.shield(storing)
             except asyncio.CancelledError:
@@ -81,11 +81,12 @@ class Uploads:
         return await self._records.finish(begun.id, image)
 
     async def _keep(
-        self, begun: files_pb2.BeginUploadResponse, path: Path, picture: pictures.Picture
+        self, begun: files_pb2.BeginUploadResponse, path: Path, picture: pictures.Picture, charge: Charge
     ) -> files_pb2.UploadedImage:
         """Store the upload and its frame, and return what the record is to say of them."""
+        frame = await pictures.frame(picture, charge)
         await objects.put(self._store, begun.object, path)
-        await objects.put(self._store, domain.frame_object(begun.object), picture.copy)
+        await objects.put(self._store, domain.frame_object(begun.object), frame)
         return await asyncio.to_thread(_described, path, picture)
 
     async def _undo(self, begun: files_pb2.BeginUploadResponse) -> None:

@@ -70,10 +70,10 @@ TURNED = {
 
 @pytest.fixture
 def decoded(tmp_path):
-    """Run the decoder as media does; its answer, without the time, and the file that it wrote."""
+    """Run the decoder as media does; its answer, without the time, and the pixels that it wrote."""
 
     def run(data, **changes):
-        source, copy = tmp_path / "upload", tmp_path / "upload.frame.jpg"
+        source, copy = tmp_path / "upload", tmp_path / "upload.pixels"
         source.write_bytes(data)
         copy.unlink(missing_ok=True)
         command = [sys.executable, "-I", "-c", pictures.START, str(source), str(copy), json.dumps(LIMITS | changes)]
@@ -91,13 +91,19 @@ def test_every_kind_of_picture_is_decoded_within_its_confinement(decoded, name):
     answer, copy = decoded((KINDS | TURNED)[name])
     width, height = (480, 640) if name in TURNED else (640, 480)
     kind = next(kind for word, kind in (("PNG", "png"), ("JPEG", "jpeg"), ("WebP", "webp")) if word in name)
-    assert answer == {"content_type": f"image/{kind}", "width": width, "height": height}
-    with Image.open(copy) as image:
-        assert (image.format, image.mode, image.size, dict(image.getexif())) == ("JPEG", "RGB", (width, height), {})
-        assert "icc_profile" not in image.info
-        wanted = np.asarray(SCENE if name not in TURNED else SCENE.transpose(Image.Transpose.ROTATE_270), float)
-        if not any(word in name for word in ("grey", "bits", "palette", "clear", "black")):
-            assert np.abs(np.asarray(image, float) - wanted).mean() < 6
+    sizes = {"width": width, "height": height, "frame_width": width, "frame_height": height}
+    assert answer == {"content_type": f"image/{kind}", **sizes}
+    pixels = np.frombuffer(copy.read_bytes(), np.uint8).reshape(height, width, 3)
+    wanted = np.asarray(SCENE if name not in TURNED else SCENE.transpose(Image.Transpose.ROTATE_270), float)
+    if not any(word in name for word in ("grey", "bits", "palette", "clear", "black")):
+        assert np.abs(pixels - wanted).mean() < 6
+
+
+def test_a_large_picture_becomes_a_smaller_frame(decoded):
+    answer, copy = decoded(encoded(Image.new("RGB", (6000, 4000), (90, 60, 30)), "JPEG"))
+    sizes = {"width": 6000, "height": 4000, "frame_width": 3840, "frame_height": 2560}
+    assert answer == {"content_type": "image/jpeg", **sizes}
+    assert copy.stat().st_size == 3840 * 2560 * 3
 
 
 REFUSED = {

@@ -1,6 +1,7 @@
 """The work of decoding, over the real door: what takes too much is refused, and nobody's pictures wait for others'."""
 
 import asyncio
+import io
 import tempfile
 
 import pytest
@@ -184,7 +185,11 @@ from services.generation.media.confinement import confine
 copy = open(sys.argv[2], "xb")
 confine(2**30, 3)
 """
-FITTING = '{"content_type": "text/html", "width": 640, "height": 480, "seconds": 0.1}'
+FITTING = (
+    '{"content_type": "text/html", "width": 640, "height": 480, '
+    '"frame_width": 320, "frame_height": 240, "seconds": 0.1}'
+)
+PIXELS = 320 * 240 * 3
 
 
 async def test_what_a_decoder_says_is_held_against_what_we_know(house, monkeypatch):
@@ -200,15 +205,36 @@ async def test_what_a_decoder_says_is_held_against_what_we_know(house, monkeypat
         FITTING.replace("0.1", "[]"),
     ]
     odd += [FITTING.replace("640", text) for text in ("-640", "64000000", "1", "1" * 5000)]
-    answers = [(text, "\xff\xd8\xff") for text in odd] + [(FITTING, "\x89PNG"), (FITTING, "")]
+    odd += [FITTING.replace("320", text) for text in ("0", "-320", "321", "1e9", "null")]
+    odd += [FITTING.replace("320", "-320").replace("240", "-240"), FITTING.replace("320", "19200").replace("240", "4")]
+    answers = [(text, PIXELS) for text in odd] + [(FITTING, size) for size in (0, 1, PIXELS - 1, PIXELS + 1)]
     async with uploads.gate(house) as gate, gate.client() as edge:
         edge.headers.update(gate.customer())
-        for text, frame in answers:
-            says = f"copy.write({frame!r}.encode('latin-1')); copy.flush(); os.write(1, {text!r}.encode()); os._exit(0)"
+        for text, size in answers:
+            says = f"copy.write(bytes({size})); copy.flush(); os.write(1, {text!r}.encode()); os._exit(0)"
             monkeypatch.setattr(pictures, "START", TAKEN_OVER + says)
             answer = await post(edge, picture())
             assert (answer.status_code, reason(answer)) == (400, "IMAGE_UNREADABLE"), text[:99]
         assert await gate.left() == (0, [])
-        monkeypatch.setattr(pictures, "START", TAKEN_OVER + says.replace("''", r"'\xff\xd8\xff'"))
+        monkeypatch.setattr(pictures, "START", TAKEN_OVER + says.replace(str(PIXELS + 1), str(PIXELS)))
         answer = await post(edge, picture())
         assert (answer.status_code, answer.json()["content_type"]) == (200, "image/png"), "known by its own bytes"
+
+
+async def test_no_file_of_a_decoder_is_what_models_are_given(house, monkeypatch, tmp_path):
+    """Code that took the decoder over gives back a file made to take over the next one: its bytes are but colours."""
+    hostile = picture("JPEG", 320, 240).ljust(PIXELS, b"\xa5")
+    (tmp_path / "hostile").write_bytes(hostile)
+    load = TAKEN_OVER.replace("confine(", f"data = open({str(tmp_path / 'hostile')!r}, 'rb').read(); confine(")
+    says = f"copy.write(data); copy.flush(); os.write(1, {FITTING!r}.encode()); os._exit(0)"
+    monkeypatch.setattr(pictures, "START", load + says)
+    async with uploads.gate(house) as gate, gate.client() as edge:
+        edge.headers.update(gate.customer())
+        assert (await post(edge, picture())).status_code == 200
+    [row] = await house.rows(FileRow)
+    frame = (house.folder / "objects" / f"{row.object}.frame.jpg").read_bytes()
+    with Image.open(io.BytesIO(frame)) as image:
+        assert (image.format, image.size) == ("JPEG", (320, 240))
+        last = image.crop((0, 200, 320, 240)).getextrema()
+    assert all(abs(level - 0xA5) <= 2 for levels in last for level in levels)
+    assert hostile[:64] not in frame
