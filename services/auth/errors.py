@@ -12,7 +12,9 @@ CODE_WRONG = CATALOG("CODE_WRONG", Code.INVALID_ARGUMENT, "The code is wrong; tr
 CODE_EXPIRED = CATALOG("CODE_EXPIRED", Code.FAILED_PRECONDITION, "The code has expired. Send a new one.")
 TOO_MANY_TRIES = CATALOG("TOO_MANY_TRIES", Code.RESOURCE_EXHAUSTED, "Too many wrong codes. Send a new one.")
 SEND_TOO_SOON = CATALOG(
-    "SEND_TOO_SOON", Code.RESOURCE_EXHAUSTED, "A code was sent too recently. Try again in {seconds} seconds."
+    "SEND_TOO_SOON",
+    Code.RESOURCE_EXHAUSTED,
+    "No code was sent: the limit of this {limit} is reached. Try again in {seconds} seconds.",
 )
 TARGET_INVALID = CATALOG(
     "TARGET_INVALID", Code.INVALID_ARGUMENT, "The target is no valid address of channel {channel}: {fault}."

@@ -130,6 +130,7 @@ async def test_a_second_code_at_once_is_too_soon(guest):
     assert sent["code"]
     refused = await _refused(guest.send_code(phone, "REGISTER"))
     assert (refused.status, refused.body["code"], refused.reason) == (429, 8, "SEND_TOO_SOON")
+    assert "the limit of this phone number or e-mail address is reached" in refused.body["message"]
     assert float(_detail(refused, "RetryInfo")["retry_delay"].rstrip("s")) > 0
 
 

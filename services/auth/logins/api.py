@@ -178,14 +178,18 @@ class Logins(logins_pb2_grpc.LoginsServicer):
         )
 
     async def _count(self, session: Any, target: bytes, source: str, now: datetime.datetime) -> None:
-        """Count the code to its target and for its source. Raises SEND_TOO_SOON, which counts nothing."""
-        limits = self._profile.limits
+        """Count the code to its target and for its source. Raises SEND_TOO_SOON, which counts nothing.
+
+        It says whose limit is reached, which tells nothing about accounts: codes count alike for every target.
+        """
+        limits, limit = self._profile.limits, "phone number or e-mail address"
         wait = await store.count_target(session, target, now, limits.codes_per_target_hour, limits.codes_per_target_day)
         if not wait:
             mark = self._sealer.index(Element.IP_ADDRESS, source)
+            limit = "network address"
             wait = await store.count_source(session, mark, now, limits.codes_per_address_hour)
         if wait:
-            raise errors.SEND_TOO_SOON(seconds=wait, retry_after=wait)
+            raise errors.SEND_TOO_SOON(limit=limit, seconds=wait, retry_after=wait)
 
     async def _try(self, session: Any, request: Any, now: datetime.datetime) -> codes.Try:
         return await codes.attempt(

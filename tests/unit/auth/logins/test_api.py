@@ -152,6 +152,7 @@ async def test_codes_to_a_target_have_a_pause_an_hour_and_a_day(auth):
     async with rpc.refused(reason="SEND_TOO_SOON") as found:
         await auth.send()
     assert (found[0].metadata["seconds"], found[0].retry_after) == ("1", 1)
+    assert found[0].metadata["limit"] == "phone number or e-mail address"
     auth.clock.advance(1)
     for _ in range(limits.codes_per_target_hour - 1):
         await auth.send()
@@ -195,8 +196,9 @@ async def test_a_source_may_ask_for_so_many_codes_an_hour(auth):
     targets = [f"+8613800{number:06d}" for number in range(138000, 138000 + most + 2)]
     for target in targets[:most]:
         await auth.send(target)
-    async with rpc.refused(reason="SEND_TOO_SOON"):
+    async with rpc.refused(reason="SEND_TOO_SOON") as found:
         await auth.send(targets[most])
+    assert (found[0].metadata["limit"], found[0].metadata["seconds"]) == ("network address", "3600")
     elsewhere = (("x-filmgate-address", "2001:db8::1"),)
     await auth.send(targets[most], metadata=elsewhere)
     auth.clock.advance(3600)
