@@ -17,16 +17,18 @@ X32 = 0x40000000
 # Each with its number on x86_64, and why. glibc 2.36 to 2.41 and CPython 3.11 to 3.13 need no other for pictures.
 _CALLS = """
 write 1 lseek 8 fstat 5 close 3
-munmap 11 mremap 25 brk 12 madvise 28
+munmap 11 mremap 25 brk 12
 futex 202 sched_yield 24 rt_sigreturn 15 rt_sigprocmask 14 restart_syscall 219
 clock_gettime 228 gettimeofday 96 time 201 getrandom 318
 exit 60 exit_group 231
 """
-# write to close: OUTPUT and the answer; there is no read, INPUT is in memory. munmap to madvise: malloc. futex and
+# write to close: OUTPUT and the answer; there is no read, INPUT is in memory. munmap to brk: malloc. futex and
 # sched_yield: locks. rt_sig*: the return from a signal, and malloc's own end. The clocks: where the vDSO cannot tell.
 ALLOWED = tuple(int(word) for word in _CALLS.split() if word.isdigit())
 MMAP, MPROTECT = 9, 10
 PROT_EXEC = 4
+MADVISE, ADVICE = 28, (4, 8)
+"""MADV_DONTNEED and MADV_FREE give memory back, as malloc does; every other advice reaches more of the kernel."""
 ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050001, 0x80000000
 """SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO with EPERM, SECCOMP_RET_KILL_PROCESS."""
 _SET_DUMPABLE, _SET_SECCOMP, _NO_NEW_PRIVILEGES, _BY_FILTER = 4, 22, 38, 2
@@ -82,6 +84,8 @@ def _program() -> list[tuple[int, int, int, int]]:
     for call in (MMAP, MPROTECT):  # memory for data, never for code
         steps += [(equal, 0, 4, call), (load, 0, 0, third), (any_bit, 0, 1, PROT_EXEC), (answer, 0, 0, REFUSE)]
         steps += [(answer, 0, 0, ALLOW)]
+    steps += [(equal, 0, 5, MADVISE), (load, 0, 0, third), (equal, 1, 0, ADVICE[0]), (equal, 0, 1, ADVICE[1])]
+    steps += [(answer, 0, 0, ALLOW), (answer, 0, 0, REFUSE)]
     return [*steps, (answer, 0, 0, REFUSE)]
 
 

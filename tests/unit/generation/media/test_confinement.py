@@ -55,6 +55,9 @@ attacks = {
     "a file sent to another": lambda: call(40, held, held, 0, 0),
     "a copy of a descriptor": lambda: os.close(os.dup(held)),
     "a file mapped as code": lambda: mmap.mmap(held, 0, prot=mmap.PROT_READ | mmap.PROT_EXEC, flags=mmap.MAP_PRIVATE),
+    "memory that is not dumped": lambda: call(28, address, 4096, 16),
+    "memory paged out": lambda: call(28, address, 4096, 21),
+    "pages made at once": lambda: call(28, address, 4096, 23),
     "data turned into code": lambda: call(10, address, 4096, 5),
     "creat": lambda: os.close(call(85, secret + b".new", 0o600)),
     "a new file": lambda: os.close(os.open(secret + b".more", os.O_CREAT | os.O_WRONLY)),
@@ -92,7 +95,7 @@ ENDINGS = {
     "a child by vfork": "call(58) and os.write(1, b'DONE')",
     "the other numbers of the same calls": "call(0x40000000 + 39); os.write(1, b'DONE')",
 }
-WORK = {1, 3, 5, 8, 9, 10, 11, 12, 14, 24, 25, 28, 96, 201, 202, 219, 228, 318}
+WORK = {1, 3, 5, 8, 9, 10, 11, 12, 14, 24, 25, 96, 201, 202, 219, 228, 318}
 """Numbers of write, close, fstat, lseek, memory, locks, clocks and random bytes."""
 ENDS = {15, 60, 231, 335, 336}
 """rt_sigreturn, exit, exit_group; uretprobe and uprobe, which no filter sees and whose caller dies (Linux 6.14)."""
@@ -137,6 +140,20 @@ def test_no_other_system_call_is_left():
     """Every number there is, and the next hundred, of which a later kernel may make something."""
     done = python(SWEEP)
     assert set(json.loads(done.stdout)) == WORK, done.stderr
+
+
+def test_memory_is_only_given_back():
+    """Of all advice about memory MADV_DONTNEED and MADV_FREE are left, which malloc gives."""
+    code = """
+        pages = mmap.mmap(-1, 4096)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+        confinement.confine(2**30, 20)
+        advice = [*range(-1, 300), 2**31 - 1]
+        print(json.dumps([n for n in advice if tried(lambda: call(28, address, 4096, n)) != errno.EPERM]), flush=True)
+        os._exit(0)
+    """
+    done = python(textwrap.dedent(code))
+    assert json.loads(done.stdout) == [4, 8], done.stderr
 
 
 @pytest.mark.parametrize("code", ENDINGS.values(), ids=ENDINGS)
