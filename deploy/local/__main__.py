@@ -38,10 +38,9 @@ def main() -> int:
 def _clean() -> int:
     from deploy.local import clean, config  # noqa: PLC0415
 
-    refusal = clean.clean(config.read()[0].home)
-    if refusal:
-        print(refusal, file=sys.stderr)
-    return 1 if refusal else 0
+    gone, said = clean.clean(config.read()[0].home)
+    print(said, file=sys.stdout if gone else sys.stderr)
+    return 0 if gone else 1
 
 
 def _destroy(confirm: str) -> int:

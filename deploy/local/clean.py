@@ -23,15 +23,21 @@ MARKS = ("secrets/pepper", "pg/PG_VERSION")
 RUNNING = "Filmgate is running; make down stops it."
 
 
-def clean(home: Path, root: Path = config.ROOT) -> str | None:
-    """Remove generated code and caches below `root`, and no data; return a sentence when that may not be done.
+def clean(home: Path, root: Path = config.ROOT) -> tuple[bool, str]:
+    """Remove generated code and caches below `root`, and no data; return whether they are gone, and a sentence.
 
-    A running suite needs its generated code whenever a part of it starts again.
+    Refused while the suite runs: it needs its generated code whenever a part of it starts again.
     """
-    if home.exists() and Lock(home.absolute()).holder() is not None:
-        return RUNNING
+    home = home.absolute()
+    if home.exists() and Lock(home).holder() is not None:
+        return False, RUNNING
+    made = [root / name for name in GENERATED if (root / name).exists()]
     caches = [path for source in SOURCES for path in (root / source).rglob(BYTECODE)]
-    return _removed([*(root / name for name in GENERATED), *caches])
+    fault = _removed([*made, *caches])
+    gone = [path.name for path in made] + ([BYTECODE] if caches else [])
+    removed = f"Removed {', '.join(gone)}" if gone else "There was nothing to remove"
+    kept = f"the data in {home}, the keys in {config.keys_folder(home)} and the Python environments stay"
+    return not fault, fault or f"{removed}; {kept}."
 
 
 def destroy(home: Path, *, confirmed: bool) -> tuple[bool, str]:

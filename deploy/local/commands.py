@@ -47,7 +47,8 @@ def status() -> int:
     for name, part in note["parts"].items():
         answers = suite.serves(name, part["pid"])
         sound = sound and answers
-        again = f", started again {part['restarts']} times" if part["restarts"] else ""
+        times = "once" if part["restarts"] == 1 else f"{part['restarts']} times"
+        again = f", started again {times}" if part["restarts"] else ""
         print(f"  {name:<12} {'ready' if answers else 'NOT READY':<10} process {part['pid']}{again}")
     for model, why in suite.models().items():
         sound = sound and not why

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from deploy.local import customer, demo
@@ -28,7 +28,7 @@ Try, in another terminal:
 """
 WELCOME = """
 Filmgate runs at {url}
-{said}{hints}Mails and messages arrive as files in {outbox}; make logs shows the logs; Ctrl-C stops everything.
+{said}{hints}{pages}Mails and messages arrive as files in {outbox}; make logs shows the logs; Ctrl-C stops everything.
 """
 
 
@@ -37,13 +37,14 @@ def up(*, telemetry: bool = False) -> int:
     return _told(lambda: run(_serve, _say, telemetry=telemetry))
 
 
-def _serve(suite: Suite, tell: Tell) -> int:
+def _serve(suite: Suite, tell: Tell, pages: Mapping[str, str]) -> int:
     """Tend the suite until a signal, which is the ordinary end and no failure."""
     try:
         found = asyncio.run(customer.ready(suite.url, suite.outbox, suite.home))
         said = f"{found.said}\n" if found.said else ""
         hints = TRY.format(key=found.key, url=suite.url) if found.key else ""
-        _say(WELCOME.format(url=suite.url, said=said, hints=hints, outbox=suite.outbox))
+        watched = "".join(f"Telemetry: {name} at {url}\n" for name, url in pages.items())
+        _say(WELCOME.format(url=suite.url, said=said, hints=hints, pages=watched, outbox=suite.outbox))
         while True:
             suite.tend()
             tell()
@@ -55,7 +56,7 @@ def _serve(suite: Suite, tell: Tell) -> int:
 def show(image: str, prompt: str) -> int:
     """Make one video as an outside client would, on the running suite or on one that is started for it."""
 
-    def act(suite: Suite, tell: Tell) -> int:
+    def act(suite: Suite, tell: Tell, pages: Mapping[str, str]) -> int:
         return asyncio.run(demo.main(suite.url, suite.outbox, image, prompt))
 
     def start_or_join() -> int:
@@ -83,7 +84,8 @@ def _told(action: Callable[[], int]) -> int:
         return action()
     except AlreadyRunning as running:
         note = running.args[0]
-        _say(f"Filmgate is already running (process {note.get('pid')}) {note.get('url', '')}; make down stops it.")
+        where = f" at {note['url']}" if "url" in note else ""
+        _say(f"Filmgate is already running (process {note.get('pid')}){where}; make down stops it.")
         return 1
     except FAULTS as fault:
         print(f"Filmgate could not start: {fault}", file=sys.stderr)

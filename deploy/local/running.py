@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
@@ -15,14 +15,16 @@ from services.runtime.config import from_env
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Tell = Callable[[], None]
+Act = Callable[[Suite, Tell, Mapping[str, str]], int]
+"""What is done on the running suite: it gets a function that notes the state, and telemetry's pages by their names."""
 
 
 class Stopped(BaseException):
     """A signal asked this process to end."""
 
 
-def run(act: Callable[[Suite, Tell], int], say: Callable[[str], None], *, telemetry: bool = False) -> int:
-    """Start the suite, `act` on it, and stop it whatever happens. `act` also gets a function that notes the state.
+def run(act: Act, say: Callable[[str], None], *, telemetry: bool = False) -> int:
+    """Start the suite, `act` on it, and stop it whatever happens.
 
     With `telemetry` Prometheus and a receiver of traces run beside it. Raises AlreadyRunning when another process runs
     it, SuiteError or WatchError when something forbids the start.
@@ -43,20 +45,18 @@ def run(act: Callable[[Suite, Tell], int], say: Callable[[str], None], *, teleme
             if not telemetry:
                 return _started(Suite(home, chosen, say=say), lock, act)
             with Watch(home, chosen, own, say) as watch:
-                say(f"Prometheus at {watch.prometheus}, traces at {watch.traces}/")
-                return _started(Suite(home, chosen, watch.settings, say=say), lock, act, watch.tend)
+                return _started(Suite(home, chosen, watch.settings, say=say), lock, act, watch)
     finally:
         lock.release()
 
 
-def _started(
-    suite: Suite, lock: Lock, act: Callable[[Suite, Tell], int], tend: Callable[[], None] = lambda: None
-) -> int:
+def _started(suite: Suite, lock: Lock, act: Act, watch: Watch | None = None) -> int:
     last: dict[str, Any] = {}
 
     def tell() -> None:
         nonlocal last
-        tend()
+        if watch:
+            watch.tend()
         note = _note(suite)
         if note != last:
             lock.write(note)
@@ -66,7 +66,8 @@ def _started(
         suite.say("Starting Filmgate")
         suite.start()
         tell()
-        return act(suite, tell)
+        pages = {"Prometheus": watch.prometheus, "traces": f"{watch.traces}/"} if watch else {}
+        return act(suite, tell, pages)
     finally:
         # From here on another Ctrl-C must not cut the orderly end short.
         for number in SIGNALS:

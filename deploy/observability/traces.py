@@ -102,16 +102,20 @@ def _attributes(pairs: Any) -> dict[str, Any]:
 
 def listing(traces: Traces) -> str:
     """The page of all traces: a line each with its id, its length, its first span."""
-    lines = [f"{len(traces.ids())} traces, the newest first; one of them: /traces/<id>", ""]
+    lines = [f"{_counted(len(traces.ids()), 'trace')}, the newest first; one of them: /traces/<id>", ""]
     for trace in traces.ids():
         spans = traces.spans(trace)
         first, length = spans[0], max(span.end for span in spans) - spans[0].begin
-        processes = len({span.service for span in spans})
+        processes = _counted(len({span.service for span in spans}), "process", "processes")
         lines.append(
-            f"/traces/{trace}  {length / 1e6:10.1f} ms  {len(spans):4d} spans  {processes} processes"
+            f"/traces/{trace}  {length / 1e6:10.1f} ms  {_counted(len(spans), 'span'):>10}  {processes}"
             f"  {first.service} {first.name} {_told(first, ('http.status_code', 'request_id'))}"
         )
     return "\n".join(lines) + "\n"
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def waterfall(spans: list[Span]) -> str:
@@ -121,7 +125,7 @@ def waterfall(spans: list[Span]) -> str:
     children = collections.defaultdict(list)
     for span in spans:
         children[span.parent if span.parent in known else ""].append(span)
-    lines = [f"trace {spans[0].trace}: {(end - begin) / 1e6:.1f} ms, {len(spans)} spans", ""]
+    lines = [f"trace {spans[0].trace}: {(end - begin) / 1e6:.1f} ms, {_counted(len(spans), 'span')}", ""]
 
     def show(parent: str, depth: int) -> None:
         for span in children[parent]:

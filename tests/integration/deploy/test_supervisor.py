@@ -19,24 +19,31 @@ from deploy.local.suite import NAMES
 
 
 class Terminal:
-    """`python -m deploy.local up` with a home and ports of its own; what it prints is read line by line."""
+    """`python -m deploy.local up --telemetry` with a home and ports of its own; what it prints is read line by line."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.ports = ports.free()
-        chosen = {f"FILMGATE_{name.upper()}": str(port) for name, port in dataclasses.asdict(self.ports).items()}
+        more = ports.free()
+        watched = {"prometheus_port": more.auth_port, "traces_port": more.media_port}
+        numbers = {**dataclasses.asdict(self.ports), **watched}
+        chosen = {f"FILMGATE_{name.upper()}": str(port) for name, port in numbers.items()}
         self.environment = {
             "PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}",
             "FILMGATE_HOME": str(home / ".filmgate"), **chosen,
         }  # fmt: skip
         self.process = subprocess.Popen(
-            self.command("up"), env=self.environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            self.command("up", "--telemetry"),
+            env=self.environment,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         self.printed = ""
 
     @staticmethod
-    def command(name: str) -> list[str]:
-        return [sys.executable, "-m", "deploy.local", name]
+    def command(name: str, *options: str) -> list[str]:
+        return [sys.executable, "-m", "deploy.local", name, *options]
 
     def until(self, text: str, seconds: float = 90) -> str:
         """Read on until `text` was printed; answers all that was."""
@@ -102,6 +109,9 @@ def test_up_tends_its_parts_and_ends_without_a_trace(up: Terminal) -> None:
     status, said = up.other("up")
     assert (status, "already running" in said) == (1, True)
 
+    block = up.printed.split("Filmgate runs at ")[1].splitlines()
+    told = [line.split("@")[0].rpartition(":")[0] for line in block if line.startswith("Telemetry: ")]
+    assert told == ["Telemetry: Prometheus at http://filmgate", "Telemetry: traces at http://filmgate"]
     key = up.printed.split("key: ")[1].split()[0]
     for curl in [line for line in up.printed.splitlines() if line.strip().startswith("curl")]:
         ran = subprocess.run(["/bin/sh", "-c", curl], capture_output=True, text=True, check=True, timeout=60)

@@ -36,14 +36,20 @@ def files(folder):
 
 def test_clean_removes_caches_and_nothing_else(home, tmp_path):
     before = files(tmp_path)
-    assert clean.clean(home, tmp_path) is None
+    done, said = clean.clean(home, tmp_path)
+    assert done
+    assert said == (
+        "Removed gen, .mypy_cache, .pytest_cache, .ruff_cache, .hypothesis, __pycache__; "
+        f"the data in {home}, the keys in {tmp_path / '.filmgate-keys'} and the Python environments stay."
+    )
     gone = before - files(tmp_path)
     assert gone == {f"{name}/made" for name in CACHES}
 
 
 def test_clean_works_without_a_home_and_makes_none(tmp_path):
     (tmp_path / "gen").mkdir()
-    assert clean.clean(tmp_path / ".filmgate", tmp_path) is None
+    assert clean.clean(tmp_path / ".filmgate", tmp_path)[1].startswith("Removed gen; the data in ")
+    assert clean.clean(tmp_path / ".filmgate", tmp_path)[1].startswith("There was nothing to remove; the data in ")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -69,7 +75,7 @@ def test_destroy_leaves_a_running_suite_alone(home, tmp_path):
     lock.take()
     before = files(tmp_path)
     assert clean.destroy(home, confirmed=True) == (False, clean.RUNNING)
-    assert clean.clean(home, tmp_path) == clean.RUNNING
+    assert clean.clean(home, tmp_path) == (False, clean.RUNNING)
     assert files(tmp_path) == before
     lock.release()
 

@@ -40,8 +40,12 @@ def running(command):
 def test_a_second_up_says_that_one_is_running(command, running):
     status, said = command("up")
     assert status == 1
-    assert f"already running (process {os.getpid()})" in said
-    assert "make down" in said
+    assert said == f"Filmgate is already running (process {os.getpid()}); make down stops it.\n"
+    running.write({"url": "http://127.0.0.1:8080"})
+    said = command("up")[1]
+    assert said == (
+        f"Filmgate is already running (process {os.getpid()}) at http://127.0.0.1:8080; make down stops it.\n"
+    )
 
 
 def test_a_taken_port_is_named_before_anything_starts(command):

@@ -89,7 +89,12 @@ def test_the_receiver_shows_a_trace_as_a_tree() -> None:
     (trace,) = traces.ids()
     text = waterfall(traces.spans(trace))
     assert re.search(r"ms  \S+: above\n.*ms    \S+: below  code=OK x", text)
+    assert f"trace {trace}: " in text
+    assert text.splitlines()[0].endswith(" ms, 2 spans")
     assert f"/traces/{trace}" in listing(traces)
+    assert listing(traces).startswith("1 trace, the newest first; ")
+    assert "    2 spans  1 process  " in listing(traces)
+    assert listing(Traces()).startswith("0 traces, ")
     assert traces.spans("unknown") == []
 
 
