@@ -30,16 +30,17 @@ def load(folder: Path, lists: tuple[str, ...]) -> Rules:
     ordinary: list[Ordinary] = []
     digest = hashlib.sha256()
     for file in _files(folder, lists):
-        text = file.read_text(encoding="utf-8")
+        text = _text(file)
         digest.update(text.encode())
-        for line in _lines(text):
+        for number, line in _numbered(text):
+            place = f"{file}, line {number}"
             match = _LINE.fullmatch(line)
             if match is None:
-                raise ValueError(f"{file.name}: not `category: term`: {line!r}")
+                raise ValueError(f"{place}: not `category: term`: {line!r}")
             if match[1] == _ORDINARY:
-                ordinary += [_ordinary(phrase.strip(), line, file.name, reader) for phrase in match[2].split(",")]
+                ordinary += [_ordinary(phrase.strip(), line, place, reader) for phrase in match[2].split(",")]
             else:
-                terms.append(_term(match[1], match[2], line, file.name, reader))
+                terms.append(_term(match[1], match[2], line, place, reader))
     _check(terms, ordinary)
     version = f"words-{digest.hexdigest()[:12]}"
     return Rules(terms, version, reader=reader, ordinary=ordinary, pinyin=_table(_PINYIN), look_alikes=_look_alikes())
@@ -53,23 +54,37 @@ def _files(folder: Path, lists: tuple[str, ...]) -> Iterator[Path]:
         yield from files
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as fault:
+        raise ValueError(f"{file}: {fault}") from fault
+
+
 def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [line for _, line in _numbered(text)]
 
 
-def _term(category: str, text: str, line: str, file: str, reader: Reader) -> Term:
+def _numbered(text: str) -> list[tuple[int, str]]:
+    lines = enumerate(text.splitlines(), 1)
+    return [(number, line.strip()) for number, line in lines if line.strip() and not line.startswith("#")]
+
+
+def _term(category: str, text: str, line: str, place: str, reader: Reader) -> Term:
     units = reader.read(text)
     if sum(len(unit.text) for unit in units) < 2:
-        raise ValueError(f"{file}: not `category: term` with a term of at least two signs or letters: {line!r}")
+        raise ValueError(f"{place}: not `category: term` with a term of at least two signs or letters: {line!r}")
     return Term(category, tuple(unit.text for unit in units), any(unit.is_sign for unit in units))
 
 
-def _ordinary(phrase: str, line: str, file: str, reader: Reader) -> Ordinary:
+def _ordinary(phrase: str, line: str, place: str, reader: Reader) -> Ordinary:
     """Read one ordinary word; a bar at its beginning or end says that it is enough by itself."""
     bare = phrase.strip("|")
     units = tuple(unit.text for unit in reader.read(bare))
     if sum(len(unit) for unit in units) < 2 or "|" in bare:
-        raise ValueError(f"{file}: not `ordinary: word, word|, |word`, each of at least two signs or letters: {line!r}")
+        raise ValueError(
+            f"{place}: not `ordinary: word, word|, |word`, each of at least two signs or letters: {line!r}"
+        )
     return Ordinary(units, alone=bare != phrase)
 
 

@@ -79,24 +79,37 @@ def test_a_deployers_own_lists_are_taken(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("no colon", "house.txt: not `category: term`: 'no colon'"),
-        ("Category: upper", "house.txt: not `category: term`: 'Category: upper'"),
-        ("empty: ", "house.txt: not `category: term`: 'empty:'"),
-        ("dots: ...", "house.txt: not `category: term` with a term of at least two signs or letters: 'dots: ...'"),
-        ("x: 性", "house.txt: not `category: term` with a term of at least two signs or letters: 'x: 性'"),
-        (": x", "house.txt: not `category: term`: ': x'"),
-        ("ordinary: 路口,, 窗口", "house.txt: not `ordinary: word, word|, |word`"),
-        ("ordinary: 路|口", "house.txt: not `ordinary: word, word|, |word`"),
+        ("no colon", "{folder}/house/house.txt, line 2: not `category: term`: 'no colon'"),
+        ("Category: upper", "{folder}/house/house.txt, line 2: not `category: term`: 'Category: upper'"),
+        ("empty: ", "{folder}/house/house.txt, line 2: not `category: term`: 'empty:'"),
+        (
+            "dots: ...",
+            "{folder}/house/house.txt, line 2: not `category: term` with a term of at least two signs or letters: 'dots: ...'",
+        ),
+        (
+            "x: 性",
+            "{folder}/house/house.txt, line 2: not `category: term` with a term of at least two signs or letters: 'x: 性'",
+        ),
+        (": x", "{folder}/house/house.txt, line 2: not `category: term`: ': x'"),
+        ("ordinary: 路口,, 窗口", "{folder}/house/house.txt, line 2: not `ordinary: word, word|, |word`"),
+        ("ordinary: 路|口", "{folder}/house/house.txt, line 2: not `ordinary: word, word|, |word`"),
         ("brand: film gate\nordinary: Film-Gate", "'film gate' is a term and an ordinary word"),
     ],
 )
 def test_a_malformed_line_stops_the_start_with_one_sentence(tmp_path, text, sentence):
     (tmp_path / "house").mkdir()
-    (tmp_path / "house" / "house.txt").write_text(text + "\n", encoding="utf-8")
+    (tmp_path / "house" / "house.txt").write_text(f"# mine\n{text}\n", encoding="utf-8")
     with pytest.raises(ValueError) as raised:
         words.load(tmp_path, ("house",))
-    assert str(raised.value).startswith(sentence)
+    assert str(raised.value).startswith(sentence.replace("{folder}", str(tmp_path)))
     assert "\n" not in str(raised.value)
+
+
+def test_a_list_that_is_no_utf8_is_named(tmp_path):
+    (tmp_path / "house").mkdir()
+    (tmp_path / "house" / "house.txt").write_bytes(b"brand: \xff\n")
+    with pytest.raises(ValueError, match=f"^{tmp_path}/house/house.txt: 'utf-8' codec"):
+        words.load(tmp_path, ("house",))
 
 
 def test_ordinary_words_excuse_only_what_they_cut(tmp_path):
