@@ -79,20 +79,20 @@ def test_a_deployers_own_lists_are_taken(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("no colon", "{folder}/house/house.txt, line 2: not `category: term`: 'no colon'"),
-        ("Category: upper", "{folder}/house/house.txt, line 2: not `category: term`: 'Category: upper'"),
-        ("empty: ", "{folder}/house/house.txt, line 2: not `category: term`: 'empty:'"),
+        ("no colon", "{place}: not `category: term`: 'no colon'"),
+        ("Category: upper", "{place}: not `category: term`: 'Category: upper'"),
+        ("empty: ", "{place}: not `category: term`: 'empty:'"),
         (
             "dots: ...",
-            "{folder}/house/house.txt, line 2: not `category: term` with a term of at least two signs or letters: 'dots: ...'",
+            "{place}: not `category: term` with a term of at least two signs or letters: 'dots: ...'",
         ),
         (
             "x: 性",
-            "{folder}/house/house.txt, line 2: not `category: term` with a term of at least two signs or letters: 'x: 性'",
+            "{place}: not `category: term` with a term of at least two signs or letters: 'x: 性'",
         ),
-        (": x", "{folder}/house/house.txt, line 2: not `category: term`: ': x'"),
-        ("ordinary: 路口,, 窗口", "{folder}/house/house.txt, line 2: not `ordinary: word, word|, |word`"),
-        ("ordinary: 路|口", "{folder}/house/house.txt, line 2: not `ordinary: word, word|, |word`"),
+        (": x", "{place}: not `category: term`: ': x'"),
+        ("ordinary: 路口,, 窗口", "{place}: not `ordinary: word, word|, |word`"),
+        ("ordinary: 路|口", "{place}: not `ordinary: word, word|, |word`"),
         ("brand: film gate\nordinary: Film-Gate", "'film gate' is a term and an ordinary word"),
     ],
 )
@@ -101,7 +101,7 @@ def test_a_malformed_line_stops_the_start_with_one_sentence(tmp_path, text, sent
     (tmp_path / "house" / "house.txt").write_text(f"# mine\n{text}\n", encoding="utf-8")
     with pytest.raises(ValueError) as raised:
         words.load(tmp_path, ("house",))
-    assert str(raised.value).startswith(sentence.replace("{folder}", str(tmp_path)))
+    assert str(raised.value).startswith(sentence.replace("{place}", f"{tmp_path}/house/house.txt, line 2"))
     assert "\n" not in str(raised.value)
 
 
