@@ -45,20 +45,29 @@ def on(ports: Iterable[int]) -> list[Listener]:
 def all_of(pid: int, ports: Iterable[int]) -> bool:
     """Whether on each of these ports somebody listens, and nobody but the process `pid` and its session.
 
-    A process that we start leads a session of its own (see process.py). False also when /proc does not show us its
-    open files.
+    A process that we start leads a session of its own (see process.py).
     """
     wanted = set(ports)
     found = on(wanted)
-    if {listener.port for listener in found} != wanted:
-        return False
-    return {listener.inode for listener in found} <= _sockets(pid)
+    return {listener.port for listener in found} == wanted and not _foreign(pid, found)
 
 
 def strangers(pid: int | None, ports: Iterable[int]) -> list[int]:
     """Return those of these ports, in ascending order, where another than the process `pid` and its session listens."""
-    own = _sockets(pid) if pid is not None else set()
-    return sorted({listener.port for listener in on(ports) if listener.inode not in own})
+    return sorted({listener.port for listener in _foreign(pid, on(ports))})
+
+
+def _foreign(pid: int | None, found: Iterable[Listener]) -> list[Listener]:
+    """Return those that are not of the session `pid`.
+
+    A process that is not dumpable, as media is (S9), shows its open files to root alone. For an ordinary user its
+    sockets are then those of this same user that no process with open files to be seen holds.
+    """
+    own, others, hidden = _sockets(pid)
+    left = [listener for listener in found if listener.inode not in own]
+    if not hidden:
+        return left
+    return [listener for listener in left if listener.uid != os.geteuid() or listener.inode in others]
 
 
 def _spelled(address: str) -> str:
@@ -81,15 +90,21 @@ def _listening() -> Iterator[tuple[str, Listener]]:
                     yield address, Listener(int(port, 16), int(columns[7]), int(columns[9]))
 
 
-def _sockets(session: int) -> set[int]:
-    """The inodes of the sockets that the processes of a session hold."""
-    found: set[int] = set()
+def _sockets(session: int | None) -> tuple[set[int], set[int], bool]:
+    """Return the inodes of the sockets that the processes of a session hold, those that others hold, as far as they
+    are shown to us, and whether a process of the session does not show its own."""
+    own: set[int] = set()
+    others: set[int] = set()
+    hidden = False
     for entry in PROC.iterdir():
         if entry.name.isdigit():
-            with contextlib.suppress(OSError):  # it has ended, or is another user's
-                if os.getsid(int(entry.name)) == session:
-                    found.update(_held(entry / "fd"))
-    return found
+            with contextlib.suppress(OSError):  # it has ended
+                ours = os.getsid(int(entry.name)) == session
+                try:
+                    (own if ours else others).update(_held(entry / "fd"))
+                except PermissionError:
+                    hidden = hidden or ours
+    return own, others, hidden
 
 
 def _held(descriptors: Path) -> Iterator[int]:

@@ -21,6 +21,7 @@ import pytest
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from deploy.local import listeners
 from deploy.local.config import ROOT
 from services.generation.triton.client import NAMED
 
@@ -146,12 +147,47 @@ def receive(port: int) -> list[str]:
     return shown
 
 
+HIDES = """
+import signal, socket, sys
+from services.generation.media.confinement import forbid_dumps
+forbid_dumps()
+held = [socket.create_server(("127.0.0.1", int(port))) for port in sys.argv[1:]]
+print(flush=True)
+signal.pause()
+"""
+
+
+def hides(own: list[int], other: int, foreign: int) -> dict[str, Any]:
+    """Start a program that listens on the ports `own` and shows its open files to root alone, as media does.
+
+    Return what `listeners` says of it as the user who started it, who listens on the port `other`; root does on the
+    port `foreign`.
+    """
+    command = [sys.executable, "-c", HIDES, *map(str, own)]
+    with (
+        socket.create_server(("127.0.0.1", other)),
+        subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process,
+    ):
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            return {
+                "own": listeners.all_of(process.pid, own),
+                "with another": listeners.all_of(process.pid, [*own, other]),
+                "with root": listeners.all_of(process.pid, [*own, foreign]),
+                "strangers": listeners.strangers(process.pid, [*own, other, foreign]),
+            }
+        finally:
+            process.kill()
+
+
 ACTIONS: dict[str, Callable[..., Any]] = {
     "triton": triton,
     "files": files,
     "web": web,
     "sockets": sockets,
     "receive": receive,
+    "hides": hides,
 }
 
 

@@ -120,3 +120,13 @@ def test_another_user_is_named_by_number(port):
         [found] = listeners.on([port])
     assert found.uid == nobody.USER
     assert pwd.getpwuid(found.uid).pw_name == "nobody"
+
+
+@nobody.needs_root
+def test_an_ordinary_user_knows_a_part_that_hides_its_open_files():
+    """Media does, so that no decoder reads its memory (S9); `make up` of an ordinary user starts it all the same."""
+    chosen = ports.free()
+    own, other, foreign = [chosen.media_port, chosen.media_health_port], chosen.auth_port, chosen.edge_port
+    with listening("127.0.0.1", foreign):
+        found = nobody.asks("hides", own, other, foreign)
+    assert found == {"own": True, "with another": False, "with root": False, "strangers": sorted([other, foreign])}
