@@ -5,7 +5,6 @@ read nor write: gRPC comes by a unix socket in a folder of ours, HTTP with a tok
 """
 
 import base64
-import binascii
 import collections
 import hashlib
 import hmac
@@ -242,7 +241,7 @@ def _shown(authorization: str) -> str:
         return ""
     try:
         return base64.b64decode(rest, validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not ASCII, not base64, or not UTF-8 in it
         return ""
 
 
@@ -297,6 +296,11 @@ class _Door(http.server.ThreadingHTTPServer):
     def __init__(self, port: int, traces: Traces, token: str) -> None:
         super().__init__(("127.0.0.1", port), _Pages)
         self.traces, self.token = traces, token
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that went away: any user of the machine could fill the log with it."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 def main(arguments: list[str]) -> int:

@@ -117,7 +117,7 @@ def receiver(tmp_path):
     made.stop()
 
 
-def asked(receiver: Receiver, method: str, path: str, body: bytes = b"", **headers: str) -> int:
+def asked(receiver: Receiver, method: str, path: str, body: bytes = b"", **headers: str | bytes) -> int:
     url = f"http://127.0.0.1:{receiver.http_port}{path}"
     return httpx.Client(trust_env=False).request(method, url, content=body, headers=headers).status_code
 
@@ -142,7 +142,8 @@ def test_what_triton_is_given_lets_spans_in_and_opens_no_page(receiver) -> None:
 
 
 @pytest.mark.parametrize(
-    "shown", ["", "Bearer", "Bearer the", "the token", "Basic the token", "Basic YQ==", "Digest the token"]
+    "shown",
+    ["", "Bearer", "Bearer the", "the token", "Basic the token", "Basic YQ==", b"Basic \xe9", "Digest the token"],
 )
 def test_the_receiver_opens_to_nothing_else(receiver, shown) -> None:
     assert asked(receiver, "GET", "/", authorization=shown) == 401
