@@ -9,6 +9,8 @@ from typing import Any
 
 from deploy.local.files import private_folder, write_private
 
+FILE = "suite.lock"
+
 
 class AlreadyRunning(Exception):
     """Another process holds the lock; its note is the argument."""
@@ -18,7 +20,7 @@ class Lock:
     """Held from `take` until `release` or the end of the process, whichever comes first."""
 
     def __init__(self, home: Path) -> None:
-        self._folder = private_folder(home / "run")
+        self._folder = home / "run"
         self._descriptor: int | None = None
 
     @property
@@ -27,7 +29,7 @@ class Lock:
 
     def take(self) -> None:
         """Take the lock, or raise AlreadyRunning."""
-        descriptor = os.open(self._folder / "suite.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(private_folder(self._folder) / FILE, os.O_RDWR | os.O_CREAT, 0o600)
         if not _locked(descriptor):
             os.close(descriptor)
             raise AlreadyRunning(self.read())
@@ -47,9 +49,14 @@ class Lock:
         return note
 
     def holder(self) -> dict[str, Any] | None:
-        """The note of the process that holds the lock, or None when nobody does."""
+        """The note of the process that holds the lock, or None when nobody does.
+
+        Where no suite has been started nothing is made or changed: FILMGATE_HOME may name any folder.
+        """
         if self._descriptor is not None:
             return self.read()
+        if not (self._folder / FILE).is_file():
+            return None
         try:
             self.take()
         except AlreadyRunning as running:

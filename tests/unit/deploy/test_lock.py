@@ -45,3 +45,17 @@ def test_the_lock_dies_with_its_holder(tmp_path, other):
     assert lock.read() == {"pid": os.getpid()}
     lock.release()
     assert Lock(tmp_path).holder() is None
+
+
+def test_who_asks_makes_and_changes_nothing(tmp_path):
+    """FILMGATE_HOME may name a folder that is no home, such as /var, whose `run` is the system's."""
+    system = tmp_path / "system"
+    system.mkdir(mode=0o755)
+    home = tmp_path / "var"
+    home.mkdir()
+    (home / "run").symlink_to(system)
+    assert Lock(home).holder() is None
+    assert system.stat().st_mode & 0o777 == 0o755
+    assert list(system.iterdir()) == []
+    assert Lock(tmp_path / "none").holder() is None
+    assert not (tmp_path / "none").exists()
