@@ -63,12 +63,20 @@ class Han:
                 for sign in order:
                     node = node.children.setdefault(sign, _Node())
                 node.terms.append(number)
+        # Looked up once for each unit of a text: most begin no term.
+        self._first = {
+            text: nodes
+            for text in {*self._root.children, *self._readings}
+            if (nodes := self._children(self._root, text))
+        }
 
     def find(self, units: Sequence[Unit]) -> Iterator[Found]:
         """Return the occurrences of terms in a text, in time proportional to its length."""
+        if not any(unit.is_sign for unit in units):
+            return  # terms wholly in pinyin are found as Latin ones
         read = tokens(units, self._pinyin)
         for start, (unit, place) in enumerate(read):
-            states = [_State(node, (place,)) for node in self._children(self._root, unit)]
+            states = [_State(node, (place,)) for node in self._first.get(unit.text, ())]
             position = start
             while states:
                 for state in states:
@@ -84,14 +92,14 @@ class Han:
         ends = state.ends
         if unit.gap == Gap.HARD and len(state.places) not in ends:
             ends = (*ends, len(state.places))
-        for node in self._children(state.node, unit):
+        for node in self._children(state.node, unit.text):
             yield _State(node, (*state.places, place), ends)
         if not state.is_filled and state.node.children and _is_filler(unit):
             yield _State(state.node, state.places, ends, is_filled=True)
 
-    def _children(self, node: _Node, unit: Unit) -> list[_Node]:
+    def _children(self, node: _Node, text: str) -> list[_Node]:
         """Return where a unit leads: as it is, or as a sign that is read so."""
-        readings = (unit.text, *self._readings.get(unit.text, ()))
+        readings = (text, *self._readings.get(text, ()))
         return [node.children[reading] for reading in readings if reading in node.children]
 
 

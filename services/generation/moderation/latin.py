@@ -4,6 +4,9 @@ A term begins where a word of the text begins and ends where one ends, but for a
 one. Two words are not joined over punctuation; three and more are.
 """
 
+import dataclasses
+import functools
+import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -21,15 +24,25 @@ _LONG = 3
 _IDLE = 2
 """Doubled letters, digits and symbols in a row that are passed over; the reader shortens longer rows of a letter."""
 _PLURALS = ("", "s", "es")
+_STEPS = 8192
+"""How many steps of the search are cached. A step is some states and one letter, and no text of a user."""
 
 
-class Letter(NamedTuple):
-    """One character of the text: the gap before it, whether it is a unit by itself, and its unit's place."""
+@dataclasses.dataclass(frozen=True, eq=False, slots=True)
+class Letter:
+    """A character, and how it follows the one before. One object stands for each kind: a fast key."""
 
     text: str
-    gap: Gap
-    is_alone: bool
-    place: int
+    is_first: bool = False
+    """It begins a unit."""
+    is_kept: bool = True
+    """A word of a term may go on here."""
+    is_hard: bool = False
+    """Punctuation that ends a clause stands before it, and not merely between letters apart."""
+
+
+_INNER = {text: Letter(text) for text in string.ascii_lowercase + string.digits + "@$*!|"}
+"""The characters of a unit behind its first."""
 
 
 class Found(NamedTuple):
@@ -77,16 +90,31 @@ class Latin:
         for number, forms in hidden.items():
             for words in forms:
                 self._add(words, number)
+        self._first = {
+            text: frozenset(_after(_State(self._root), letter, is_first=True)) for text, letter in _INNER.items()
+        }
+        self._step = functools.lru_cache(maxsize=_STEPS)(_step)
         self._starts = {first + second for first, node in self._root.children.items() for second in node.children}
 
     def find(self, units: Sequence[Unit]) -> Iterator[Found]:
         """Return the occurrences of terms in a text, in time proportional to its length."""
-        letters = _letters(units)
-        for start, letter in enumerate(letters):
-            if letter.gap != Gap.NONE or (start and letters[start - 1].text in _SYMBOLS):
-                word = units[letter.place].text
-                if len(word) == 1 or not word.isalpha() or word[:2] in self._starts or word[0] == word[1]:
-                    yield from self._from(start, letters, units)
+        letters, places = _letters(units)
+        for start in self._begins(units):
+            for number, end in self._from(start, letters):
+                yield Found(number, self._places(number, places[start], places[end - 1], units))
+
+    def _begins(self, units: Sequence[Unit]) -> Iterator[int]:
+        """Return the positions in the letters of a text at which a term may begin."""
+        start = 0
+        for text, _, is_sign in units:
+            if is_sign:
+                continue
+            if not text.isalpha():
+                yield start
+                yield from (start + n for n, former in enumerate(text, 1) if former in _SYMBOLS)
+            elif len(text) == 1 or text[:2] in self._starts or text[0] == text[1]:
+                yield start
+            start += len(text)
 
     def _add(self, words: Texts, number: int) -> None:
         node = self._root
@@ -98,21 +126,22 @@ class Latin:
                 node = node.children.setdefault(letter, _Node(letter))
         node.terms.append(number)
 
-    def _from(self, start: int, letters: Sequence[Letter], units: Sequence[Unit]) -> Iterator[Found]:
-        states = {_State(self._root)}
-        for position in range(start, len(letters)):
-            if position > start:
-                states = _over(states, letters[position - 1], letters[position])
-            states = {new for state in states for new in _after(state, letters[position], is_first=position == start)}
-            if not states:
-                return
+    def _from(self, start: int, letters: Sequence[Letter]) -> Iterator[tuple[int, int]]:
+        """Return the terms that begin at a position, and the position behind each."""
+        states = self._first[letters[start].text]
+        position = start + 1
+        while states:
             for state in states:
                 for number in state.node.terms:
                     words = max(self._words[number], key=len)
                     if state.is_joined and len(words) < _LONG:
                         continue
-                    if (end := _end(letters, position + 1)) and _is_letters(letters[start:end]):
-                        yield Found(number, self._places(number, letters[start].place, letters[end - 1].place, units))
+                    if (end := _end(letters, position)) and _is_letters(letters[start:end]):
+                        yield number, end
+            if position == len(letters):
+                return
+            states = self._step(states, letters[position])
+            position += 1
 
     def _places(self, number: int, first: int, last: int, units: Sequence[Unit]) -> tuple[int, ...]:
         """Return the places of a term's words in the text where each is written as it is in the list."""
@@ -123,28 +152,41 @@ class Latin:
         return ()
 
 
-def _letters(units: Sequence[Unit]) -> list[Letter]:
-    """Return the characters of all Latin units; a Chinese sign between two of them ends a clause."""
+def _letters(units: Sequence[Unit]) -> tuple[list[Letter], list[int]]:
+    """Return the characters of all Latin units, and the place of the unit of each."""
     found: list[Letter] = []
-    for place, unit in enumerate(units):
-        if not unit.is_sign:
-            gap = Gap.HARD if place and units[place - 1].is_sign else unit.gap
-            is_alone = len(unit.text) == 1
-            found += [Letter(text, Gap.NONE if n else gap, is_alone, place) for n, text in enumerate(unit.text)]
-    return found
+    places: list[int] = []
+    is_alone = is_behind_sign = False
+    for place, (text, gap, is_sign) in enumerate(units):
+        if not is_sign:
+            was_alone, is_alone = is_alone, len(text) == 1
+            # A Chinese sign between two units ends a clause.
+            found.append(_first(text[0], Gap.HARD if is_behind_sign else gap, was_alone + is_alone))
+            found += [_INNER[letter] for letter in text[1:]]
+            places += [place] * len(text)
+        is_behind_sign = is_sign
+    return found, places
 
 
-def _over(states: Iterable[_State], former: Letter, letter: Letter) -> set[_State]:
-    """Carry states over the gap between two letters: within a word of the term, and on to its next word."""
-    found: set[_State] = set()
-    are_alone = former.is_alone and letter.is_alone
+@functools.cache
+def _first(text: str, gap: Gap, alone: int) -> Letter:
+    """Return the first letter of a unit. `alone`: how many of two units, this and the one before, are one letter."""
+    is_kept = gap <= Gap.TIGHT or alone == 2 or (gap == Gap.SOFT and alone == 1)
+    return Letter(text, is_first=True, is_kept=is_kept, is_hard=gap == Gap.HARD and alone < 2)
+
+
+def _step(states: frozenset[_State], letter: Letter) -> frozenset[_State]:
+    """Return the states behind one more letter."""
+    return frozenset(new for state in _over(states, letter) for new in _after(state, letter, is_first=False))
+
+
+def _over(states: Iterable[_State], letter: Letter) -> Iterator[_State]:
+    """Carry states over to a letter: within a word of the term, and on to its next word."""
     for state in states:
-        if letter.gap <= Gap.TIGHT or are_alone or (letter.gap == Gap.SOFT and (former.is_alone or letter.is_alone)):
-            found.add(state)
+        if letter.is_kept:
+            yield state
         if state.node.space:
-            is_joined = state.is_joined or (letter.gap == Gap.HARD and not are_alone)
-            found.add(_State(state.node.space, is_joined, state.is_masked, state.idle))
-    return found
+            yield _State(state.node.space, state.is_joined or letter.is_hard, state.is_masked, state.idle)
 
 
 def _after(state: _State, letter: Letter, *, is_first: bool) -> Iterator[_State]:
@@ -153,7 +195,7 @@ def _after(state: _State, letter: Letter, *, is_first: bool) -> Iterator[_State]
     for reading in (text, *_READ_AS.get(text, "")):
         if reading in node.children:
             yield _State(node.children[reading], state.is_joined, state.is_masked)
-    if is_first or letter.gap != Gap.NONE:
+    if is_first or letter.is_first:
         return
     if state.idle < _IDLE and (text.isdigit() or text in _SYMBOLS or node.letter in (text, *_READ_AS.get(text, ""))):
         yield state._replace(idle=state.idle + 1)
@@ -167,9 +209,7 @@ def _end(letters: Sequence[Letter], position: int) -> int:
     for plural in _PLURALS:
         end = position + len(plural)
         tail = letters[position:end]
-        is_tail = all(
-            letter.text == text and letter.gap == Gap.NONE for letter, text in zip(tail, plural, strict=False)
-        )
+        is_tail = all(letter.text == text and not letter.is_first for letter, text in zip(tail, plural, strict=False))
         is_end = end == len(letters) or (end < len(letters) and _is_edge(letters[end]))
         if is_tail and is_end:
             return end
@@ -178,7 +218,7 @@ def _end(letters: Sequence[Letter], position: int) -> int:
 
 def _is_edge(letter: Letter) -> bool:
     """Say whether a word may end before this letter."""
-    return letter.gap != Gap.NONE or letter.text in _SYMBOLS
+    return letter.is_first or letter.text in _SYMBOLS
 
 
 def _is_letters(letters: Sequence[Letter]) -> bool:

@@ -1,7 +1,6 @@
 """Latin letters as the syllables of pinyin that they may spell: `yin`, `y i n`, `yin2`, `y1n`, `shipin`. Pure."""
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
 
 from services.generation.moderation.reading import Gap, Unit
 
@@ -10,12 +9,8 @@ _LONGEST = 6
 _TONES = "12345"
 _LETTERS = str.maketrans("0134@$!|", "oieaasii")
 
-
-class Token(NamedTuple):
-    """A unit as it may be read, and the place of the first unit of the text that it is made of."""
-
-    unit: Unit
-    place: int
+Token = tuple[Unit, int]
+"""A unit as it may be read, and the place of the first unit of the text that it is made of."""
 
 
 def tokens(units: Sequence[Unit], known: Collection[str]) -> list[Token]:
@@ -23,26 +18,28 @@ def tokens(units: Sequence[Unit], known: Collection[str]) -> list[Token]:
     found: list[Token] = []
     place = 0
     while place < len(units):
-        texts, end = _read(units, place, known)
-        gaps = [units[place].gap, *[Gap.NONE] * (len(texts) - 1)]
-        is_sign = units[place].is_sign
-        found += [Token(Unit(text, gap, is_sign), place) for text, gap in zip(texts, gaps, strict=True)]
+        unit = units[place]
+        texts, end = ([], place + 1) if unit.is_sign else _read(units, place, known)
+        if texts:
+            gaps = (unit.gap, *[Gap.NONE] * (len(texts) - 1))
+            found += [(Unit(text, gap, False), place) for text, gap in zip(texts, gaps, strict=True)]
+        else:
+            found.append((unit, place))
         place = end
     return found
 
 
 def _read(units: Sequence[Unit], place: int, known: Collection[str]) -> tuple[list[str], int]:
-    """Return what stands at a place, as syllables where it is some, and the place behind it."""
-    unit = units[place]
-    if unit.is_sign:
-        return [unit.text], place + 1
+    """Return the syllables that stand at a place, empty where it is none, and the place behind what was read."""
     for end in range(_reach(units, place), place + 1, -1):
         text = "".join(part.text for part in units[place:end]).translate(_LETTERS)
         if text in known:
             return [text], end
-    toneless = unit.text.rstrip(_TONES)  # the last digit is a letter or a tone: s3 is se, and yin2 is yin
-    syllables = _cut(unit.text.translate(_LETTERS), known) or _cut(toneless.translate(_LETTERS), known)
-    return syllables or [unit.text], place + 1
+    text = units[place].text
+    if text.isalpha():
+        return _cut(text, known), place + 1
+    toneless = text.rstrip(_TONES)  # the last digit is a letter or a tone: s3 is se, and yin2 is yin
+    return _cut(text.translate(_LETTERS), known) or _cut(toneless.translate(_LETTERS), known), place + 1
 
 
 def _reach(units: Sequence[Unit], place: int) -> int:
@@ -59,12 +56,16 @@ def _is_apart(former: Unit, unit: Unit) -> bool:
 
 def _cut(text: str, known: Collection[str]) -> list[str]:
     """Return the syllables that a word is made of, without remainder; nothing when it is not."""
-    last: dict[int, str] = {0: ""}
-    for end in range(1, len(text) + 1):
-        for size in range(min(_LONGEST, end), 0, -1):
-            if end - size in last and text[end - size : end] in known:
-                last[end] = text[end - size : end]
-                break
+    last = {0: ""}  # the last syllable of a row of them, by the place behind it; the longest where there are several
+    reach = 0
+    for start in range(len(text)):
+        if start > reach:
+            return []  # most words end here after a letter or two
+        if start in last:
+            for end in range(start + 1, min(start + _LONGEST, len(text)) + 1):
+                if text[start:end] in known:
+                    last.setdefault(end, text[start:end])
+                    reach = max(reach, end)
     return list(_back(last, len(text)))[::-1] if text and len(text) in last else []
 
 
