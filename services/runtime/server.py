@@ -7,12 +7,13 @@ import ipaddress
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import grpc
 from cryptography import x509
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from services.runtime import channels, clock, metrics, telemetry
@@ -28,8 +29,18 @@ LIVE = "live"
 """Name by which a supervisor asks the health port whether the process answers at all."""
 _CHECK_SECONDS = 2.0
 _EVERY_SECONDS = 1.0
+_LOOK_SECONDS = 0.25
+"""So often is it asked whether a port with calls in it still takes new ones; without calls gRPC tells it at once."""
 _YOUNG_OBJECTS = 10_000
 """So many new objects are let pass before the collector looks for cycles; CPython's 700 are a few calls."""
+_HEALTH_CALLS = 32
+"""Calls at once on the health port, each of which may hold a thread until its message has come."""
+_HEALTH_OPTIONS = [
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_concurrent_streams", 4),  # one connection does not take all threads
+    ("grpc.max_connection_age_ms", 10_000),  # nor do idle ones keep them
+    ("grpc.max_connection_age_grace_ms", 1_000),
+]
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 log = telemetry.logger(__name__)
@@ -59,7 +70,7 @@ class Part(Protocol):
 
 @dataclasses.dataclass
 class Server:
-    """A built server; `port` is where it listens."""
+    """A built server, and a part of its process (see `Part`); `port` is where it listens."""
 
     grpc_server: Any
     port: int
@@ -68,9 +79,27 @@ class Server:
         """Begin to answer."""
         await self.grpc_server.start()
 
+    async def run(self) -> None:
+        """Return when the port is closed; raise what closed it when that was not `stop`. A part: see `Part`."""
+        await _closed(self.grpc_server)
+
+    async def drain(self, seconds: float) -> None:
+        """Stop within so many seconds. A part: see `Part`."""
+        await self.stop(seconds)
+
     async def stop(self, grace: float | None = None) -> None:
         """Take no new calls, let the present ones end within `grace` seconds, then end them."""
         await self.grpc_server.stop(grace)
+
+
+async def _closed(grpc_server: Any) -> None:
+    """Return when a started server was stopped; raise what made it close its port by itself.
+
+    grpcio 1.85 decodes the HTTP/2 `:path` in the loop that takes all calls: one path that is not UTF-8 raises
+    UnicodeDecodeError there, the port is closed for good, and the process would live on without it.
+    """
+    while await grpc_server.wait_for_termination(_LOOK_SECONDS):  # with calls in it, it raises only after a timeout
+        pass
 
 
 def build(
@@ -121,26 +150,45 @@ def _reflection_room(names: Sequence[str]) -> Room:
     )  # fmt: skip
 
 
-class Health:
-    """grpc.health.v1 alone, in plaintext, on a port of its own: NOT_SERVING until every check has held once.
+class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the library is untyped
+    """grpc.health.v1.Health/Check in plaintext, on a port of its own: NOT_SERVING until every check has held once.
 
     The service `live` is SERVING from the start: that the process answers, whatever it waits for.
     A check is a coroutine function that raises, or takes longer than 2 s, when its thing is not well.
+
+    The server has threads: one of grpc.aio closes its port for good at a single request of anybody (see `_closed`).
+    Watch is not served: it would wait in the event loop for a stranger to read.
     """
 
     def __init__(self, bind: str, port: int, checks: Mapping[str, Callable[[], Awaitable[object]]]) -> None:
-        self._servicer = health.aio.HealthServicer()
-        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, self._server)
+        self._states = {"": _NOT_SERVING, LIVE: _SERVING}
+        self._server = grpc.server(
+            ThreadPoolExecutor(_HEALTH_CALLS), options=_HEALTH_OPTIONS, maximum_concurrent_rpcs=_HEALTH_CALLS
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self, self._server)
         self.port = self._server.add_insecure_port(f"{bind}:{port}")
         self._checks = checks
         self._served: bool | None = None
+        self._leaves = False
 
     async def start(self) -> None:
         """Begin to answer, with NOT_SERVING."""
-        await self._servicer.set("", _NOT_SERVING)
-        await self._servicer.set(LIVE, _SERVING)
-        await self._server.start()
+        self._loop = asyncio.get_running_loop()
+        self._server.start()
+
+    def Check(self, request: Any, context: Any) -> Any:
+        """Return the status of a service, in a thread of gRPC's.
+
+        Aborts with NOT_FOUND for another service, with UNAVAILABLE when the event loop does not turn for 2 s: a process
+        that hangs is not well, though its threads are.
+        """
+        try:
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result(_CHECK_SECONDS)
+        except TimeoutError:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the process hangs")
+        if request.service not in self._states:
+            context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service")
+        return health_pb2.HealthCheckResponse(status=self._states[request.service])
 
     async def run(self) -> None:
         """Check once a second, for ever, and measure how late the loop wakes."""
@@ -153,20 +201,21 @@ class Health:
     async def check(self) -> bool:
         """Run all checks once and set what is answered; answers whether all held."""
         failed = [name for name, check in self._checks.items() if not await _holds(check)]
-        await self._servicer.set("", _NOT_SERVING if failed else _SERVING)
+        self._states[""] = _NOT_SERVING if failed or self._leaves else _SERVING
         metrics.tell("filmgate_process_ready", int(not failed))
         if self._served is not (not failed):
             self._served = not failed
             log.info("health_changed", state="not_serving" if failed else "serving", failed=failed)
         return not failed
 
-    async def leave(self) -> None:
-        """Answer NOT_SERVING for good."""
-        await self._servicer.enter_graceful_shutdown()
+    async def drain(self, _seconds: float) -> None:
+        """Answer NOT_SERVING for good, at once. A part: see `Part`."""
+        self._leaves = True
+        self._states |= dict.fromkeys(self._states, _NOT_SERVING)
 
     async def stop(self) -> None:
         """End the health port."""
-        await self._server.stop(0)
+        await asyncio.to_thread(self._server.stop(0).wait)
 
 
 async def _holds(check: Callable[[], Awaitable[object]]) -> bool:
@@ -192,7 +241,8 @@ async def serve(
     """Run the process until SIGTERM or SIGINT: not serving, drain, stop. Without rooms there is no gRPC port.
 
     It serves only after the verifier has keys and the checks held once. A part that ends by itself ends the process
-    with RuntimeError, so that its supervisor starts it anew; a `bind` for which `refuse_outside` raises does too.
+    with RuntimeError, so that its supervisor starts it anew, and so does a gRPC port that closes by itself; a `bind`
+    for which `refuse_outside` raises does too.
     """
     refuse_outside(settings, embedded)
     ended, hide = _end_signal(), _measured(settings)
@@ -203,21 +253,28 @@ async def serve(
     if built:
         await built.start()
     _begun(built.port if built else 0)
+    parts = [well, *parts, *([built] if built else [])]
     tasks = [asyncio.create_task(part.run(), name=type(part).__name__) for part in parts]
-    watch = asyncio.create_task(well.run())
+    stop = asyncio.create_task(ended.wait())
     try:
-        stop = asyncio.create_task(ended.wait())
-        done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        await well.leave()
-        await _drain(built, parts, grace)
-        for task in done - {stop}:
+        fallen = await _fallen(stop, tasks)
+        await asyncio.gather(*(part.drain(grace) for part in parts), return_exceptions=True)
+        for task in fallen:
             raise RuntimeError(f"the part {task.get_name()} ended") from task.exception()
     finally:
-        await _cancel(watch, stop, *tasks)
+        await _cancel(stop, *tasks)
         await well.stop()
         for end in (hide, *on_stop):
             await end()
         log.info("stopped")
+
+
+async def _fallen(stop: asyncio.Task[Any], tasks: Sequence[asyncio.Task[None]]) -> set[asyncio.Task[Any]]:
+    """Wait for `stop` or a part that ends by itself; return such parts, each told at once: the drain may take long."""
+    done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    for task in done - {stop}:
+        log.error("part_ended", kind=task.get_name(), error=task.exception())
+    return done - {stop}
 
 
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:
@@ -263,8 +320,3 @@ def _measured(settings: Settings) -> Callable[[], Awaitable[object]]:
     metrics.tell("filmgate_certificate_end_seconds", certificate.not_valid_after_utc.timestamp())
     hide = metrics.serve(settings.bind, settings.metrics_port)
     return lambda: asyncio.to_thread(hide)
-
-
-async def _drain(built: Server | None, parts: Sequence[Part], grace: float) -> None:
-    stops = [part.drain(grace) for part in parts]
-    await asyncio.gather(*stops, *([built.stop(grace)] if built else []), return_exceptions=True)

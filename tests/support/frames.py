@@ -1,10 +1,12 @@
 """A client of HTTP/2 that does what no library would: its frames are written by hand (RFC 9113)."""
 
+import asyncio
+import contextlib
 import socket
-from collections.abc import Mapping
+import ssl
 
-DATA, HEADERS, RST_STREAM, SETTINGS = 0, 1, 3, 4
-END_STREAM, END_HEADERS = 1, 4
+DATA, HEADERS, RST_STREAM, SETTINGS, PING = 0, 1, 3, 4, 6
+END_STREAM, ACK, END_HEADERS = 1, 1, 4
 INITIAL_WINDOW_SIZE = 4
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -15,12 +17,39 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def fields(method: str, path: str) -> bytes:
-    """Return the header block of a request whose method and path are below 127 bytes, as plain literals (RFC 7541)."""
-    named: Mapping[str, str] = {":method": method, ":scheme": "http", ":authority": "a", ":path": path}
-    return b"".join(
-        b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
-        for name, value in named.items()
-    )
+    """Return the header block of a request."""
+    return block((b":method", method.encode()), (b":scheme", b"http"), (b":authority", b"a"), (b":path", path.encode()))
+
+
+def block(*named: tuple[bytes, bytes]) -> bytes:
+    """Return a header block whose names and values are below 127 bytes each, as plain literals (RFC 7541, 6.2.2)."""
+    return b"".join(b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value for name, value in named)
+
+
+def grpc_headers(path: bytes, *more: tuple[bytes, bytes]) -> bytes:
+    """Return the header block of a call of a gRPC method, with more headers after the usual ones."""
+    usual = [
+        (b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", b"toy"),
+        (b"te", b"trailers"), (b"content-type", b"application/grpc"),
+    ]  # fmt: skip
+    return block(*usual, *more)
+
+
+async def call(port: int, path: bytes, *headers: tuple[bytes, bytes], context: ssl.SSLContext | None = None) -> bytes:
+    """Call a gRPC method with an empty message and these headers beside the usual ones.
+
+    Returns what came until the status, or until the connection ended. `context` is for a port with TLS.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    writer.write(PREFACE + frame(SETTINGS, 0, 0, b"") + frame(HEADERS, END_HEADERS, 1, grpc_headers(path, *headers)))
+    writer.write(frame(DATA, END_STREAM, 1, bytes(5)))
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(60):
+            while b"grpc-status" not in answer and (piece := await reader.read(65536)):
+                answer += piece
+    writer.close()
+    return answer
 
 
 class Unread:

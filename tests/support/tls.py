@@ -3,6 +3,7 @@
 import atexit
 import functools
 import shutil
+import ssl
 import tempfile
 from pathlib import Path
 
@@ -41,3 +42,13 @@ def files(name: str, authority: str = "suite") -> tuple[bytes, bytes, bytes]:
     """Answer (authority, certificate, key) in PEM of a process."""
     certs = home(authority) / "certs"
     return (certs / "ca.crt").read_bytes(), (certs / f"{name}.crt").read_bytes(), (certs / f"{name}.key").read_bytes()
+
+
+def context(name: str) -> ssl.SSLContext:
+    """Make the TLS of a client of HTTP/2 that shows the certificate of a process and knows the suite's authority."""
+    certs = home() / "certs"
+    made = ssl.create_default_context(cafile=str(certs / "ca.crt"))
+    made.check_hostname = False
+    made.load_cert_chain(certs / f"{name}.crt", certs / f"{name}.key")
+    made.set_alpn_protocols(["h2"])
+    return made

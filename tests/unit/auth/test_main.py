@@ -11,11 +11,10 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from deploy.local import ports
+from deploy.local import ports, ready
 from filmgate.auth.v1 import tokens_pb2, tokens_pb2_grpc
 from services.auth.__main__ import main
 from services.auth.config import AuthSettings
@@ -23,6 +22,7 @@ from services.runtime import database
 from services.runtime.config import from_env
 from tests.support import tls
 from tests.support.source import ROOT
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize("arguments", [[], ["start"], ["serve", "now"]])
@@ -71,11 +71,7 @@ async def start(command: str, folder: Path, **fields: object) -> asyncio.subproc
 
 
 async def until_serving(port: int) -> None:
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(60):
-        stub = health_pb2_grpc.HealthStub(channel)
-        async for answer in stub.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True):
-            if answer.status == health_pb2.HealthCheckResponse.SERVING:
-                return
+    await until(lambda: asyncio.to_thread(ready.healthy, port))
 
 
 async def test_the_process_migrates_serves_and_ends(postgres, tmp_path):

@@ -5,12 +5,10 @@ import os
 import signal
 import sys
 
-import grpc
 import pytest
 import sqlalchemy as sa
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from deploy.local import ports
+from deploy.local import ports, ready
 from filmgate.billing.v1 import prices_pb2, prices_pb2_grpc
 from services.billing import errors
 from services.billing.__main__ import main
@@ -21,6 +19,7 @@ from tests.support import rpc, tls
 from tests.support.bank import CNY, Bank, rules
 from tests.support.clock import START
 from tests.support.source import ROOT
+from tests.support.waiting import until
 
 
 async def start(*arguments: str, **settings: object) -> asyncio.subprocess.Process:
@@ -39,11 +38,7 @@ async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
 
 
 async def until_serving(port: int) -> None:
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(60):
-        stub = health_pb2_grpc.HealthStub(channel)
-        async for answer in stub.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True):
-            if answer.status == health_pb2.HealthCheckResponse.SERVING:
-                return
+    await until(lambda: asyncio.to_thread(ready.healthy, port))
 
 
 @pytest.mark.parametrize("arguments", [[], ["run"], ["serve", "migrate"], ["unpark"]])

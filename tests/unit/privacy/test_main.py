@@ -5,16 +5,15 @@ import os
 import signal
 import sys
 
-import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from deploy.local import ports
+from deploy.local import ports, ready
 from services.privacy import errors
 from services.privacy.__main__ import main
 from services.runtime import database, subject
 from tests.support import tls
 from tests.support.source import ROOT
+from tests.support.waiting import until
 
 
 async def start(command: str, **settings: object) -> asyncio.subprocess.Process:
@@ -27,11 +26,7 @@ async def start(command: str, **settings: object) -> asyncio.subprocess.Process:
 
 
 async def until_serving(port: int) -> None:
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(30):
-        stub = health_pb2_grpc.HealthStub(channel)
-        async for answer in stub.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True):
-            if answer.status == health_pb2.HealthCheckResponse.SERVING:
-                return
+    await until(lambda: asyncio.to_thread(ready.healthy, port))
 
 
 @pytest.mark.parametrize("arguments", [[], ["run"], ["serve", "migrate"]])

@@ -100,7 +100,7 @@ async def test_health_serves_only_while_every_check_holds() -> None:
     await health.check()
     assert await _health(health.port) == NOT_SERVING
     well["b"] = True
-    await health.leave()
+    await health.drain(0)
     await health.check()
     assert await _health(health.port) == NOT_SERVING
     await health.stop()

@@ -1,11 +1,8 @@
 """Nothing personal reaches a log: closed by default."""
 
-import asyncio
 import io
 import json
 import logging
-import ssl
-import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,10 +11,11 @@ from google.protobuf import any_pb2
 
 from filmgate.privacy.v1.elements_pb2 import Element
 from services.runtime import telemetry
-from tests.support import rpc, tls, toy
+from tests.support import frames, rpc, tls, toy
 from tests.support.toy import pb2
 
 SECRET = "sesame-4711"
+MAKE = b"/filmgate.toy.v1.Toys/Make"
 Lines = Callable[[], list[dict[str, Any]]]
 
 
@@ -134,40 +132,11 @@ def test_a_library_keeps_its_words_to_itself(lines: Lines) -> None:
 async def test_bytes_in_a_header_that_are_no_text_write_no_line_of_a_library(lines: Lines, name: bytes) -> None:
     """gRPC writes a traceback for each (A3). Clients of gRPC refuse to send such bytes, so the frames are made here."""
     async with rpc.serve("toy", [toy.room()]) as served:
-        answer = await sent(served.port, (name, b"\xff\xfe"))
+        answer = await frames.call(served.port, MAKE, (name, b"\xff\xfe"), context=tls.context("edge"))
     assert b"grpc-status" in answer
     written = lines()
     assert [line["event"] for line in written if line["event"] != "library"], "the call itself is told"
     assert [line for line in written if line["event"] == "library"] == []
-
-
-async def sent(port: int, *headers: tuple[bytes, bytes]) -> bytes:
-    """Call the toy over HTTP/2 by hand with these headers beside the usual ones; return what came until the status."""
-    context = ssl.create_default_context(cafile=str(tls.home() / "certs" / "ca.crt"))
-    context.check_hostname = False
-    context.load_cert_chain(tls.home() / "certs" / "edge.crt", tls.home() / "certs" / "edge.key")
-    context.set_alpn_protocols(["h2"])
-    method = pb2.DESCRIPTOR.services_by_name["Toys"].full_name.encode()
-    usual = [
-        (b":method", b"POST"), (b":scheme", b"https"), (b":path", b"/" + method + b"/Make"), (b":authority", b"toy"),
-        (b"te", b"trailers"), (b"content-type", b"application/grpc"),
-    ]  # fmt: skip
-    # RFC 7541, 6.2.2: a literal without indexing, its name and value as plain bytes of fewer than 127.
-    block = b"".join(bytes([0, len(name)]) + name + bytes([len(value)]) + value for name, value in (*usual, *headers))
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
-    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(1, 4, 1, block))
-    writer.write(frame(0, 1, 1, b"\0" * 5))
-    answer = b""
-    async with asyncio.timeout(60):
-        while b"grpc-status" not in answer and (piece := await reader.read(65536)):
-            answer += piece
-    writer.close()
-    return answer
-
-
-def frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:
-    """RFC 9113, 4.1."""
-    return struct.pack(">I", len(body))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + body
 
 
 def test_what_grpc_itself_breaks_of_is_told(lines: Lines) -> None:
