@@ -23,9 +23,11 @@ class Turns:
     """Hands out at most `decoders` turns at once, at most one of them to an organization.
 
     A free decoder goes to the waiting organization that has used the fewest CPU seconds of late (`_Use`); among equals
-    in the order of their last turn. So a newcomer waits for the turns that run, and not for organizations that have
-    had theirs, however many there are (review S4). The order does not follow the budget: where many organizations
-    share the decoders each gets its budget back faster than it can spend it, and all would be equals.
+    in the order of their last turn. So a newcomer does not wait for organizations that have had their turns, however
+    many there are (review S4). Who has waited longest is passed over at most once: the decoder that is free next is
+    theirs. So however many new accounts come, a customer who has used much waits for at most two turns of each
+    organization that waited before them. The order does not follow the budget: where many organizations share the
+    decoders each gets its budget back faster than it can spend it, and all would be equals.
     Of an organization at most `waiting` wait; one that has spent `budget_seconds` is refused until some come back.
     `now` returns seconds that only grow.
     """
@@ -35,6 +37,8 @@ class Turns:
     ) -> None:
         self._free, self._most_waiting = decoders, waiting
         self._budget, self._use = _Budget(budget_seconds, now), _Use(now)
+        self._passed_over = False
+        """The last turn went to an organization that had not waited longest."""
         self._busy: set[str] = set()
         self._queues: dict[str, collections.deque[asyncio.Future[None]]] = {}
 
@@ -84,13 +88,15 @@ class Turns:
             able = [organization for organization in self._queues if organization not in self._busy]
             if not able:
                 return
-            organization = min(able, key=self._use.level)  # the first of equals: `_queues` is in order of turns
+            # `_queues` is in order of turns: its first has waited longest, and is the first of equals.
+            organization = able[0] if self._passed_over else min(able, key=self._use.level)
             granted = self._queues[organization].popleft()
             if not self._queues[organization]:
                 del self._queues[organization]
             if granted.cancelled():
                 continue  # who waited has gone, and removes it from the queue only in the loop's next round
             self._free -= 1
+            self._passed_over = organization != able[0]
             self._busy.add(organization)
             granted.set_result(None)
 

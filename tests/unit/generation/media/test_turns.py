@@ -95,15 +95,59 @@ async def test_who_spent_less_goes_first():
         await one.spend("light", 1)
         running = one.wants("other")
         await settle()
+        one.moment += 60  # the budgets are whole again
         one.wants("heavy"), one.wants("light"), one.wants("new")
         await settle()
         await one.end("other", running)
         await settle()
         assert one.order == ["other", "new"]
-        one.moment += 60
-        one.ends["new"].set()
+    async with crowd(decoders=1) as one:
+        await one.spend("heavy", 20)
+        await one.spend("light", 1)
+        running = one.wants("other")
         await settle()
-        assert one.order == ["other", "new", "light"]  # the budgets are whole again, and heavy has used more
+        one.moment += 60
+        one.wants("heavy"), one.wants("light")
+        await settle()
+        await one.end("other", running)
+        await settle()
+        assert one.order == ["other", "light"]
+
+
+async def test_who_has_waited_longest_is_passed_over_once():
+    async with crowd(decoders=1) as one:
+        await one.spend("heavy", 20)
+        tasks = {"a": one.wants("a")}
+        await settle()
+        tasks |= {name: one.wants(name) for name in ("heavy", "b", "c", "d")}
+        for _ in range(4):
+            await settle()
+            last = one.order[-1]
+            await one.end(last, tasks[last])
+        await settle()
+        assert one.order == ["a", "b", "heavy", "c", "d"]
+
+
+@pytest.mark.parametrize("attackers", [6, 20, 100])
+@pytest.mark.parametrize("used", [20, 60])
+async def test_new_accounts_hold_a_customer_who_has_used_much_back_for_one_round(attackers, used):
+    """Each attacker is new and has 8 pictures of 3 s waiting; with the order of use alone each had 7 or 20 turns."""
+    async with crowd() as one:
+        await one.spend("customer", used / 2)
+        one.moment += 60
+        await one.spend("customer", used / 2)
+        one.moment += 60
+        names = [f"attacker_{number}" for number in range(attackers)]
+        tasks = {name: [one.wants(name, 3) for _ in range(8)] for name in names}
+        one.wants("customer")
+        await settle()
+        for turn in range(attackers):  # of the two that run the first to begin ends first
+            one.moment += 1.5
+            name = one.order[turn]
+            await one.end(name, tasks[name].pop(0))
+            tasks[name].append(one.wants(name, 3))
+            await settle()
+        assert one.order == [*names, names[0], "customer"]
 
 
 @pytest.mark.parametrize("attackers", [1, 6, 20])
