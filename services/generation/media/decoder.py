@@ -19,6 +19,9 @@ from services.generation.film.container import TooComplex
 from services.generation.media.confinement import confine
 from services.generation.media.frames import LONGEST_SIDE
 
+CONFINED = b"\n"
+"""What the decoder writes once it is confined, in front of its answer: JSON allows for it. What fails after it is the
+picture's fault, what fails before it is ours."""
 TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
 
@@ -29,16 +32,17 @@ class Refused(Exception):
 def run(arguments: list[str]) -> None:
     """Decode: `arguments` are INPUT, OUTPUT, LIMITS. Ends the process; raises OSError when it cannot be confined.
 
-    LIMITS is JSON: memory_bytes, cpu_seconds, side_pixels, pixels, ratio. Prints one JSON object: content_type, width
-    and height of the upright picture, and frame_width and frame_height, or `refused` with a reason; and `seconds`, the
-    CPU time used. `denied` names a system call that the confinement refused, which no picture needs. OUTPUT is the
-    frame: pixels of three bytes (red, green, blue), row by row from the top, and nothing else; upright, opaque, at most
-    LONGEST_SIDE pixels on a side.
+    LIMITS is JSON: memory_bytes, cpu_seconds, side_pixels, pixels, ratio. Prints CONFINED and one JSON object:
+    content_type, width and height of the upright picture, and frame_width and frame_height, or `refused` with a reason;
+    and `seconds`, the CPU time used. `denied` names a system call that the confinement refused, which no picture needs.
+    OUTPUT is the frame: pixels of three bytes (red, green, blue), row by row from the top, and nothing else; upright,
+    opaque, at most LONGEST_SIDE pixels on a side.
     """
     source, target, limits = arguments[0], arguments[1], json.loads(arguments[2])
     data = Path(source).read_bytes()
     with open(target, "xb") as frame:  # the only file that may be written
         confine(int(limits["memory_bytes"]), int(limits["cpu_seconds"]))
+        os.write(1, CONFINED)
         found = _told(data, frame, limits)
         print(json.dumps({**found, "seconds": time.process_time()}), flush=True)
         os._exit(0)  # an interpreter that is taken down asks the system for more than it may have now

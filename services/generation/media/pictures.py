@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import math
 import signal
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any
 from filmgate.generation.v1 import files_pb2
 from services.generation import errors
 from services.generation.config import MediaSettings
-from services.generation.media import frames
+from services.generation.media import decoder, frames
 from services.generation.media.turns import Charge
 from services.runtime import telemetry
 from services.runtime.errors import INTERNAL, PEER_UNAVAILABLE, Failure
@@ -73,15 +74,32 @@ async def decode(source: Path, limits: files_pb2.ImageLimits, settings: MediaSet
     started = time.monotonic()
     try:
         found = await _run(source, pixels, json.dumps(bounds), settings.decode_seconds)
-        seconds = min(max(0.0, found.get("seconds", most)), most)
+        seconds = _believable(found.get("seconds", most), most)
     finally:
         charge(min(seconds, time.monotonic() - started))  # one thread takes no more CPU time than wall time
     if refused := found.get("refused"):
         raise _refusal(str(refused), limits, settings)
-    width, height = found["width"], found["height"]
-    if not 0 < width * height <= limits.pixels or min(width, height) < limits.side_pixels:
+    width, height, frame_size = found["width"], found["height"], (found["frame_width"], found["frame_height"])
+    if not _taken(width, height, limits) or not _shows(frame_size, width, height):
         raise _odd()
-    return Picture(content_type, width, height, pixels, (found["frame_width"], found["frame_height"]))
+    return Picture(content_type, width, height, pixels, frame_size)
+
+
+def _believable(seconds: float, most: float) -> float:
+    """Return the CPU seconds that a decoder says, from 0 to `most`; `most` for what is no number of seconds."""
+    return min(seconds, most) if math.isfinite(seconds) and seconds >= 0 else most
+
+
+def _taken(width: int, height: int, limits: files_pb2.ImageLimits) -> bool:
+    """Tell whether the limits allow a picture of so many pixels on its sides."""
+    short, long = sorted((width, height))
+    return max(1, limits.side_pixels) <= short and short * long <= limits.pixels and long <= limits.ratio * short
+
+
+def _shows(size: tuple[int, int], width: int, height: int) -> bool:
+    """Tell whether a frame may be that of a picture: no side is longer, and its ratio is the same within a pixel."""
+    across, down = size
+    return 0 < across <= width and 0 < down <= height and abs(across * height - down * width) <= max(width, height)
 
 
 async def frame(picture: Picture, charge: Charge) -> Path:
@@ -107,7 +125,8 @@ def _odd() -> Failure:
 async def _run(source: Path, pixels: Path, bounds: str, seconds: float) -> dict[str, Any]:
     """Run the decoder and return what it says. One that its limits ended is IMAGE_TOO_COMPLEX.
 
-    One that crashed is IMAGE_UNREADABLE. Raises PEER_UNAVAILABLE after `seconds`, INTERNAL when it could not start.
+    One that crashed or failed once it was confined is IMAGE_UNREADABLE: until then no byte of the picture was looked
+    at. Raises PEER_UNAVAILABLE after `seconds`, INTERNAL when it could not start.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-c", START, str(source), str(pixels), bounds,
@@ -127,7 +146,7 @@ async def _run(source: Path, pixels: Path, bounds: str, seconds: float) -> dict[
                 process.kill()
             await process.wait()
     code = process.returncode
-    if code is not None and code > 0:
+    if code is not None and code > 0 and not output.startswith(decoder.CONFINED):
         log.error("decoder_not_started", code=code, reason=output[-200:].decode("ascii", "replace"))
         raise INTERNAL(request_id="")
     return _heard(code or 0, output)
@@ -145,10 +164,10 @@ async def _read(process: asyncio.subprocess.Process) -> bytes:
 
 
 def _heard(code: int, output: bytes) -> dict[str, Any]:
-    """Return the decoder's answer, or by the signal that ended it a refusal in its place."""
+    """Return the decoder's answer, or by what ended it (below 0: a signal) a refusal in its place."""
     if code:
         if -code not in _EXPECTED:
-            log.error("decoder_ended", signal=-code)
+            log.error("decoder_ended", code=code)
         return {"refused": "IMAGE_TOO_COMPLEX" if -code == signal.SIGXCPU else "IMAGE_UNREADABLE"}
     try:
         found = _answer(output)
