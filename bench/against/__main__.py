@@ -1,8 +1,9 @@
 """`python -m bench.against COMMIT`: both commits in turns, and what a request costs now beside then.
 
 The suites of both commits run side by side, each from its own files; the cases of one pair are played on both, one
-suite after the other, in the order A B, B A, and so on. Exit status 1 when a case is more than 5 percent dearer than
-before.
+suite after the other, in the order A B, B A, and so on. Both are started several times, since a process keeps what its
+start gave it: of four starts of the same two commits, the poll of one looked 6 percent dearer, of another 5 cheaper.
+Exit status 1 when a case is more than 5 percent dearer than before.
 """
 
 import argparse
@@ -28,16 +29,25 @@ RESULT = HOME.parent / "against.json"
 Turns = dict[str, dict[str, list[verdict.Seen]]]
 
 
-async def measure(folder: Path, pairs: int, seconds: float) -> Turns:
-    """Play all cases on both sides in turns; returns what was seen, by side and case."""
+async def measure(folder: Path, starts: int, pairs: int, seconds: float) -> Turns:
+    """Play all cases on both sides in turns, in pairs of each start; returns what was seen, by side and case."""
+    seen: Turns = {"before": {}, "after": {}}
+    for number, order in enumerate(verdict.turns(starts), 1):
+        print(f"start {number}", flush=True)
+        roots = {"before": folder, "after": ROOT}
+        await _measure({name: roots[name] for name in order}, pairs, seconds, seen)
+    return seen
+
+
+async def _measure(roots: dict[str, Path], pairs: int, seconds: float, seen: Turns) -> None:
+    """Start both sides in this order, play, and add what was seen."""
     timed = {name: functools.partial(getattr(cases, name), seconds=seconds) for name in TIMED}
     whole = {"life": cases.life, "download": timed.pop("download"), "upload": cases.upload}
     queued = {"poll": timed["poll"], "list": timed["listing"], "wallet": timed["wallet"], "submit": timed["submit"]}
     queued |= {"hold": cases.hold, "capture": cases.capture}
-    seen: Turns = {"before": {}, "after": {}}
     async with AsyncExitStack() as stack:
         sides = {}
-        for name, root in (("before", folder), ("after", ROOT)):
+        for name, root in roots.items():
             sides[name] = await stack.enter_async_context(running(name, root))
             await cases.prepare(sides[name])
         await _play(sides, whole, pairs, seen)
@@ -45,7 +55,6 @@ async def measure(folder: Path, pairs: int, seconds: float) -> Turns:
             await side.halt_model()
             await stack.enter_async_context(side.reporting())
         await _play(sides, queued, pairs, seen)
-    return seen
 
 
 TIMED = ("download", "poll", "listing", "wallet", "submit")
@@ -86,12 +95,13 @@ def main() -> int:
     """Read the command line, measure, print; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench.against", description=__doc__)
     parser.add_argument("commit", help="what to measure against, as git names it")
-    parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--starts", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=4, help="of each start")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each case that is played at full speed")
     chosen, began = parser.parse_args(), time.monotonic()
     try:
         folder = checkout.prepare(chosen.commit)
-        seen = asyncio.run(measure(folder, chosen.pairs, chosen.seconds))
+        seen = asyncio.run(measure(folder, chosen.starts, chosen.pairs, chosen.seconds))
     except (checkout.Missing, Failed, Unknown, RuntimeError) as fault:
         print(f"The benchmark could not run: {fault}", file=sys.stderr)
         return 2

@@ -29,7 +29,7 @@ LIVE = "live"
 """Name by which a supervisor asks the health port whether the process answers at all."""
 _CHECK_SECONDS = 2.0
 _EVERY_SECONDS = 1.0
-_LOOK_SECONDS = 0.25
+_LOOK_SECONDS = 1.0
 """So often is it asked whether a port with calls in it still takes new ones; without calls gRPC tells it at once."""
 _YOUNG_OBJECTS = 10_000
 """So many new objects are let pass before the collector looks for cycles; CPython's 700 are a few calls."""
