@@ -133,8 +133,8 @@ fmt: $(VENV)/.ok ## Format Python and protos
 	$(VENV)/bin/ruff format .
 	$(PY) -m deploy.protos format
 
-bench: packages-bench setup protos ## Measure the suite on this machine [ROUNDS=5], or beside an older commit [AGAINST=commit STARTS=3 PAIRS=4]
-	@$(if $(AGAINST),$(PY) -m bench.against $(AGAINST) --starts $(or $(STARTS),3) --pairs $(or $(PAIRS),4),$(PY) -m bench --rounds $(or $(ROUNDS),5))
+bench: packages-bench setup protos ## Measure the suite on this machine [ROUNDS=5], or beside an older commit [AGAINST=commit STARTS=3 PAIRS=8]
+	@$(if $(AGAINST),$(PY) -m bench.against $(AGAINST) --starts $(or $(STARTS),3) --pairs $(or $(PAIRS),8),$(PY) -m bench --rounds $(or $(ROUNDS),5))
 
 bare: ## Run a target in a bare Debian; needs root [DEBIAN=trixie TARGET=demo AS=guest]
 	@AS=$(if $(filter default,$(origin AS)),root,$(AS)) deploy/debian.sh $(or $(DEBIAN),trixie) $(or $(TARGET),demo)

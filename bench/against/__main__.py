@@ -3,6 +3,7 @@
 The suites of both commits run side by side, each from its own files; the cases of one pair are played on both, one
 suite after the other, in the order A B, B A, and so on. Both are started several times, since a process keeps what its
 start gave it: of four starts of the same two commits, the poll of one looked 6 percent dearer, of another 5 cheaper.
+And the turns are short, since a shared machine is by half slower in one second than in another.
 Exit status 1 when a case is more than 5 percent dearer than before.
 """
 
@@ -96,8 +97,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.against", description=__doc__)
     parser.add_argument("commit", help="what to measure against, as git names it")
     parser.add_argument("--starts", type=int, default=3)
-    parser.add_argument("--pairs", type=int, default=4, help="of each start")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each case that is played at full speed")
+    parser.add_argument("--pairs", type=int, default=8, help="of each start")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each case that is played at full speed")
     chosen, began = parser.parse_args(), time.monotonic()
     try:
         folder = checkout.prepare(chosen.commit)

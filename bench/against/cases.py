@@ -19,10 +19,10 @@ from bench.stage import ORDER
 from services.runtime import channels, ids
 from services.runtime.config import Settings
 
-LIVES = 3
+LIVES = 1
 POLLS = 20
-UPLOADS = 32
-HOLDS = 1500
+UPLOADS = 16
+HOLDS = 500
 WALLETS = 64
 Case = Callable[[Side], Awaitable[Seen]]
 
