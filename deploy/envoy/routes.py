@@ -17,6 +17,8 @@ OFF = {"@type": f"{TYPE}config.route.v3.FilterConfig", "disabled": True}
 UNSERVED = {JSON_SIZE: OFF, NO_BODY: OFF, PATH_FOR_LOG: OFF, AUTHZ: OFF, TRANSCODER: OFF}
 REFUSALS = "refusals"
 """The cluster that leads to Envoy's own listener of the same name."""
+PAGES = "pages"
+"""The cluster of what anybody may read without a credential: media, by connections of its own."""
 SET = "OVERWRITE_IF_EXISTS_OR_ADD"
 BODILESS = ("GET", "HEAD")
 """Verbs whose requests have no body here; RFC 9110 (9.3.1) gives such a body no meaning."""
@@ -188,7 +190,7 @@ def _route(method: Method) -> dict[str, Any]:
         # For refusals.yaml: the transcoder makes any verb its service's POST.
         "metadata": {"filter_metadata": {"filmgate": {"verb": method.verb}}},
         "route": {
-            "cluster": "media" if method.plain else method.audience,
+            "cluster": _cluster(method),
             "timeout": f"{method.seconds}s",
             "idle_timeout": IDLE,
             **_lifetime(method),
@@ -208,6 +210,12 @@ def _route(method: Method) -> dict[str, Any]:
             **({} if method.verb in BODILESS else {NO_BODY: OFF}),
         },
     }
+
+
+def _cluster(method: Method) -> str:
+    if not method.plain:
+        return method.audience
+    return PAGES if method.gate == "OPEN" else "media"
 
 
 def _lifetime(method: Method) -> dict[str, Any]:

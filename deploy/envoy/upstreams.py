@@ -1,18 +1,38 @@
 """Envoy's clusters: the services and media over mutual TLS 1.3, each known by the name in its certificate."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from deploy.envoy import rotation
-from deploy.envoy.routes import REFUSALS, TYPE
+from deploy.envoy.routes import PAGES, REFUSALS, TYPE
 
 GRPC = ("auth", "billing", "generation", "privacy")
 NAMES = (*GRPC, "media")
 PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_LIMITS = {"max_connections": 256, "max_pending_requests": 1024, "max_requests": 4096, "max_retries": 64}
-_TRANSFERS = 768
-"""Connections to media, each of which serves one transfer; media bounds them per organisation."""
+_LIMITS = {"max_pending_requests": 1024, "max_requests": 4096, "max_retries": 64}
+_MEDIA_CONNECT_SECONDS = 5
+"""Media makes TLS connections in the loop that also moves its transfers: in a burst of new ones the last are not made
+within a second, and the edge would answer 503 (C2)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Upstream:
+    """A cluster: the process that it leads to, by its name in the certificate, and the connections that it may have."""
+
+    peer: str
+    connections: int = 256
+    connect_seconds: int = 1
+
+
+_UPSTREAMS = {
+    **{name: _Upstream(name) for name in GRPC},
+    # Each connection serves one transfer; media bounds them per organization.
+    "media": _Upstream("media", 768, _MEDIA_CONNECT_SECONDS),
+    # What anybody may read: strangers who ask for much of it at once take no connection from transfers (C2).
+    PAGES: _Upstream("media", 16, _MEDIA_CONNECT_SECONDS),
+}
 
 
 def clusters(addresses: Mapping[str, str], certificates: Path, secrets: Path | None = None) -> list[dict[str, Any]]:
@@ -23,10 +43,14 @@ def clusters(addresses: Mapping[str, str], certificates: Path, secrets: Path | N
     """
     if missing := set(NAMES) - addresses.keys():
         raise ValueError(f"there is no address of {', '.join(sorted(missing))}")
-    return [*(_cluster(name, addresses[name], _tls(name, certificates, secrets)) for name in NAMES), _detour()]
+    made = [
+        _cluster(name, upstream, addresses[upstream.peer], _tls(upstream.peer, certificates, secrets))
+        for name, upstream in _UPSTREAMS.items()
+    ]
+    return [*made, _detour()]
 
 
-def _cluster(name: str, address: str, tls: Mapping[str, Any]) -> dict[str, Any]:
+def _cluster(name: str, upstream: _Upstream, address: str, tls: Mapping[str, Any]) -> dict[str, Any]:
     """A name may stand for several processes; each address that it resolves to is one. No process is ever ejected:
     with one of each, that would turn a hiccup into an outage."""
     host, _, port = address.rpartition(":")
@@ -34,16 +58,16 @@ def _cluster(name: str, address: str, tls: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "type": "STRICT_DNS",
-        "connect_timeout": "1s",
+        "connect_timeout": f"{upstream.connect_seconds}s",
         "per_connection_buffer_limit_bytes": 1048576,
         "load_assignment": _assignment(name, endpoint),
-        "circuit_breakers": {"thresholds": [_LIMITS if name in GRPC else {**_LIMITS, "max_connections": _TRANSFERS}]},
+        "circuit_breakers": {"thresholds": [{**_LIMITS, "max_connections": upstream.connections}]},
         "typed_extension_protocol_options": _protocol(http2=name in GRPC),
         "transport_socket": {
             "name": "envoy.transport_sockets.tls",
             "typed_config": {
                 "@type": f"{TYPE}extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-                "sni": name,
+                "sni": upstream.peer,
                 "common_tls_context": tls,
             },
         },

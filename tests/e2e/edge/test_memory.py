@@ -1,6 +1,7 @@
 """What the edge keeps for clients that take nothing of their answers (B1): a limit, and others are served."""
 
 import contextlib
+import json
 import re
 import shutil
 import tempfile
@@ -17,7 +18,7 @@ from tests.support.waiting import until
 
 MEBIBYTE = 2**20
 MEMORY, SIZE = 80 * MEBIBYTE, MEBIBYTE // 2
-CONNECTIONS, STREAMS, AT_ONCE = 4, 100, 10
+CONNECTIONS, STREAMS, AT_ONCE = 20, 20, 10
 """200 MiB of answers in all, 2.5 times as much as the edge may allocate."""
 
 
@@ -52,6 +53,17 @@ async def test_who_takes_nothing_of_many_answers_is_ended_and_others_are_served(
         await until(lambda: any(_ended(connection) for connection in unread), what="a stream that was ended")
         assert _get(running.url + "/openapi.json").text == running.content
         assert _get(running.url + "/v1/videos/vid_1").status_code == 200
+        assert "cluster.pages.upstream_cx_total: 0\n" not in _admin(running, "/stats")
+        assert "cluster.media.upstream_cx_total: 0\n" in _admin(running, "/stats")
+
+
+async def test_a_connection_has_few_answers_under_way():
+    """Each that its client does not take is kept, short ones too, which Envoy ends last (C1)."""
+    with started() as running, contextlib.closing(Unread(running.ports.edge_port)) as connection:
+        connection.get("/openapi.json", 5 * STREAMS)
+        await until(lambda: _over(connection) == 5 * STREAMS, what="an end or a beginning of each")
+        assert len(connection.answered) == STREAMS
+        assert len(connection.ended) == 4 * STREAMS
 
 
 async def test_an_edge_without_memory_says_so_and_is_not_taken_for_dead():
@@ -76,12 +88,13 @@ async def _asked(connection: Unread) -> None:
     """Ask for some answers, and wait until each has begun, or was ended."""
     connection.get("/openapi.json", AT_ONCE)
     before = len(connection.answered | connection.ended)
+    await until(lambda: _over(connection) >= before + AT_ONCE, what="answers that begin")
 
-    def begun() -> bool:
-        connection.look()
-        return len(connection.answered | connection.ended) >= before + AT_ONCE
 
-    await until(begun, what="answers that begin")
+def _over(connection: Unread) -> int:
+    """How many streams have had the beginning of an answer, or their end."""
+    connection.look()
+    return len(connection.answered | connection.ended)
 
 
 def _ended(connection: Unread) -> set[int]:
@@ -91,6 +104,10 @@ def _ended(connection: Unread) -> set[int]:
 
 def _allocated(edge: Edge) -> int:
     """Bytes that Envoy has allocated."""
+    return int(json.loads(_admin(edge, "/memory"))["allocated"])
+
+
+def _admin(edge: Edge, path: str) -> str:
     transport = httpx.HTTPTransport(uds=str(edge.settings.admin_socket))
-    with httpx.Client(transport=transport, base_url="http://admin") as admin:
-        return int(admin.get("/memory").json()["allocated"])
+    with httpx.Client(transport=transport, base_url="http://admin", timeout=20) as admin:
+        return admin.get(path).text

@@ -131,9 +131,11 @@ def test_forged_headers_go_before_check_and_check_comes_before_the_transcoder(ce
 
 def test_every_upstream_is_known_by_its_name_over_tls_1_3(certs):
     clusters = {row["name"]: row for row in rendered(certs)["static_resources"]["clusters"]}
-    assert clusters.keys() == {*upstreams.NAMES, routes.REFUSALS}
-    for name in upstreams.NAMES:
-        tls = clusters[name]["transport_socket"]["typed_config"]["common_tls_context"]
+    assert clusters.keys() == {*upstreams.NAMES, "pages", routes.REFUSALS}
+    peers = {**dict(zip(upstreams.NAMES, upstreams.NAMES, strict=True)), "pages": "media"}
+    for cluster, name in peers.items():
+        assert clusters[cluster]["transport_socket"]["typed_config"]["sni"] == name
+        tls = clusters[cluster]["transport_socket"]["typed_config"]["common_tls_context"]
         assert tls["tls_params"]["tls_minimum_protocol_version"] == "TLSv1_3"
         assert tls["validation_context"]["match_typed_subject_alt_names"] == [
             {"san_type": "DNS", "matcher": {"exact": name}}
@@ -151,6 +153,20 @@ def test_every_published_method_has_one_route_and_asks_check(certs):
     rest = [row for row in table if row not in served]
     assert all(row["typed_per_filter_config"][routes.AUTHZ] == routes.OFF for row in rest)
     assert not [row for row in rest if row.get("route", {}).get("cluster") in upstreams.NAMES]
+
+
+def test_what_anybody_may_read_takes_few_connections_and_none_of_those_for_transfers(certs):
+    """C2: strangers who asked for the reference at once, in numbers, kept downloads waiting."""
+    configuration = rendered(certs)
+    table = manager(configuration)["route_config"]["virtual_hosts"][0]["routes"]
+    to = {method: {row["route"]["cluster"] for row in table if row["name"].endswith(method)} for method in
+          ("GetPage", "GetPagePart", "GetDocument", "DownloadFile", "DownloadVideo", "UploadFile")}  # fmt: skip
+    assert all(to[method] == {"pages"} for method in ("GetPage", "GetPagePart", "GetDocument"))
+    assert all(to[method] == {"media"} for method in ("DownloadFile", "DownloadVideo", "UploadFile"))
+    clusters = {row["name"]: row for row in configuration["static_resources"]["clusters"]}
+    connections = {name: row["circuit_breakers"]["thresholds"][0]["max_connections"] for name, row in clusters.items()
+                   if name in ("pages", "media")}  # fmt: skip
+    assert connections == {"pages": 16, "media": 768}
 
 
 def test_no_call_that_is_tried_again_outlives_the_grace_of_its_server():
