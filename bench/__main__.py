@@ -26,7 +26,7 @@ SPLITS = (
 
 
 async def measure(rounds: int, seconds: float, samples: int) -> figures.Figures:
-    """Measure everything; answers all figures by key. `samples` bounds what is done one by one."""
+    """Measure everything; returns all figures by key. `samples` bounds what is done one by one."""
     began, before = time.perf_counter(), machine.load()
     found: figures.Figures = {**machine.described(), "rounds": rounds, "load_before": before}
     chosen = ports.free()
@@ -65,7 +65,7 @@ def tell(found: figures.Figures) -> None:
 
 
 def main() -> int:
-    """Read the command line, measure, print and write; answers the exit status."""
+    """Read the command line, measure, print and write; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each case in a round")

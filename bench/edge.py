@@ -49,7 +49,7 @@ async def measure(stage: Stage, rounds: int, seconds: float, say: Say) -> dict[s
 
 
 async def cases(stage: Stage) -> list[Case]:
-    """Answer the three cases, with a queued video of each customer to be polled."""
+    """Return the three cases, with a queued video of each customer to be polled."""
     body = json.dumps(ORDER)
     polls = []
     for client in stage.customers:
@@ -64,7 +64,7 @@ async def cases(stage: Stage) -> list[Case]:
 
 
 async def loaded(stage: Stage, case: Case, seconds: float) -> dict[str, float]:
-    """Run one case with 16 connections; answers its rate, its latencies and its CPU per request."""
+    """Run one case with 16 connections; returns its rate, its latencies and its CPU per request."""
     name, before = case.name, stage.cpu(*case.floor)
     seen = await run(case.url, case.requests, stage.folder, connections=CONNECTIONS, seconds=seconds)
     spent = machine.since(before, stage.cpu(*case.floor))
@@ -77,7 +77,7 @@ async def loaded(stage: Stage, case: Case, seconds: float) -> dict[str, float]:
 
 
 async def _check(stage: Stage) -> float:
-    """Ask Check as Envoy does, one call after the other; answers the p99 in milliseconds."""
+    """Ask Check as Envoy does, one call after the other; returns the p99 in milliseconds."""
     settings = Settings(name="edge", home=stage.suite.home, auth_address=f"127.0.0.1:{stage.suite.ports.auth_port}")
     request = external_auth_pb2.CheckRequest()
     http = request.attributes.request.http

@@ -25,7 +25,7 @@ class Aim:
     of: str = ""
 
     def wanted(self, figures: Mapping[str, float | str]) -> float | None:
-        """Answer the limit as a number in the figure's unit; None when there is no aim."""
+        """Return the limit as a number in the figure's unit; None when there is no aim."""
         if self.limit is None or not self.of:
             return self.limit
         return self.limit * float(figures[self.of])
@@ -67,7 +67,7 @@ AIMS = (
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
-    """Answer the smallest value that is not below `percent` of all. Raises ValueError without values."""
+    """Return the smallest value that is not below `percent` of all. Raises ValueError without values."""
     ordered = sorted(values)
     if not ordered:
         raise ValueError("there are no values")
@@ -75,20 +75,20 @@ def percentile(values: Iterable[float], percent: float) -> float:
 
 
 def medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Answer the median of each figure over the rounds that have it."""
+    """Return the median of each figure over the rounds that have it."""
     keys = dict.fromkeys(key for found in rounds for key in found)
     return {key: statistics.median(found[key] for found in rounds if key in found) for key in keys}
 
 
 def per_request(spent: Mapping[str, float], requests: int, case: str) -> dict[str, float]:
-    """Answer CPU milliseconds per request, in all and by process, from seconds by process."""
+    """Return CPU milliseconds per request, in all and by process, from seconds by process."""
     each = {name: 1000 * seconds / max(requests, 1) for name, seconds in spent.items()}
     by_process = {f"{case}_cpu_{name}_ms": value for name, value in each.items() if value >= 0.0005}
     return {f"{case}_cpu_ms": sum(each.values()), **by_process}
 
 
 def idle_share(ends: Sequence[float], busy: Sequence[float]) -> float:
-    """Answer the share of time in which nothing ran from the first end to the last.
+    """Return the share of time in which nothing ran from the first end to the last.
 
     `ends` are the moments at which runs ended, one after the other, `busy` how long each of them had run, in seconds;
     a backlog waited all the time. Raises ValueError for fewer than two runs.
@@ -100,7 +100,7 @@ def idle_share(ends: Sequence[float], busy: Sequence[float]) -> float:
 
 
 def missing(figures: Mapping[str, float | str]) -> list[str]:
-    """Answer what bench.json must have and `figures` do not, or not as a number."""
+    """Return what bench.json must have and `figures` do not, or not as a number."""
     return [key for key in REQUIRED if not isinstance(figures.get(key), int | float)]
 
 

@@ -19,7 +19,7 @@ class Empty(videos_pb2_grpc.VideosServicer):
     """Knows no video."""
 
     async def GetVideo(self, request: videos_pb2.GetVideoRequest, _: Any) -> videos_pb2.Video:
-        """Answer an empty video."""
+        """Return an empty video."""
         return videos_pb2.Video()
 
 

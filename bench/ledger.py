@@ -15,7 +15,7 @@ from bench.stage import PROFILE, Stage
 from deploy.local.postgres import binary
 from filmgate.billing.v1 import prices_pb2, wallets_pb2, wallets_pb2_grpc
 from services.billing.config import BillingSettings
-from services.billing.prices.shelf import Shelf, contents
+from services.billing.prices.book_cache import PriceBookCache, contents
 from services.billing.wallets.api import Wallets
 from services.billing.wallets.ledger import Ledger
 from services.runtime import channels, ids, profile
@@ -57,8 +57,8 @@ async def _in_process(stage: Stage) -> AsyncIterator[tuple[Call, Call]]:
     """The Wallets servicer in this process, on billing's database: what billing does, without gRPC around it."""
     clock = SystemClock()
     database = Database(stage.suite.database_urls["billing"][1])
-    rules, shelf = profile.load(str(PROFILE)), Shelf(clock)
-    wallets = Wallets(database, Ledger(rules, shelf, BillingSettings.journals_per_hour), clock)
+    rules, book_cache = profile.load(str(PROFILE)), PriceBookCache(clock)
+    wallets = Wallets(database, Ledger(rules, book_cache, BillingSettings.journals_per_hour), clock)
     try:
         yield (lambda request: wallets.Authorize(request, None)), (lambda request: wallets.Capture(request, None))
     finally:
@@ -84,7 +84,7 @@ async def _open(authorize: Call, organizations: list[str]) -> None:
 
 
 async def _work(calls: tuple[Call, Call], organizations: list[str], seconds: float) -> tuple[float, float]:
-    """Hold for so long, 16 at once, then capture all of it; answers both rates."""
+    """Hold for so long, 16 at once, then capture all of it; returns both rates."""
     authorize, capture = calls
     held: list[str] = []
     until, begun = time.perf_counter() + seconds, time.perf_counter()

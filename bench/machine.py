@@ -11,7 +11,7 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 def trees(roots: Mapping[str, int]) -> dict[str, list[int]]:
-    """Answer the process numbers of each root with all its living descendants; what is a root itself is not one."""
+    """Return the process numbers of each root with all its living descendants; what is a root itself is not one."""
     children: dict[int, list[int]] = {}
     for entry in PROC.iterdir():
         if entry.name.isdigit() and (found := _stat(int(entry.name))):
@@ -25,7 +25,7 @@ def trees(roots: Mapping[str, int]) -> dict[str, list[int]]:
 
 
 def cpu_seconds(roots: Mapping[str, int]) -> dict[str, float]:
-    """Answer the CPU seconds (user and system) that each tree has used so far, with those of its ended children.
+    """Return the CPU seconds (user and system) that each tree has used so far, with those of its ended children.
 
     The kernel counts in steps of 10 ms.
     """
@@ -33,22 +33,22 @@ def cpu_seconds(roots: Mapping[str, int]) -> dict[str, float]:
 
 
 def pss_mib(roots: Mapping[str, int]) -> dict[str, float]:
-    """Answer the proportional set size of each tree: a page that n processes share counts a n-th for each."""
+    """Return the proportional set size of each tree: a page that n processes share counts a n-th for each."""
     return {name: sum(_pss(pid) for pid in pids) / 1024 for name, pids in trees(roots).items()}
 
 
 def since(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """Answer what each process has used between two looks."""
+    """Return what each process has used between two looks."""
     return {name: max(0.0, value - before.get(name, 0.0)) for name, value in after.items()}
 
 
 def load() -> float:
-    """Answer the load average of the last minute."""
+    """Return the load average of the last minute."""
     return os.getloadavg()[0]
 
 
 def described() -> dict[str, str]:
-    """Answer what the machine is, and which commit was measured."""
+    """Return what the machine is, and which commit was measured."""
     model = next(
         (line.partition(":")[2].strip() for line in _lines(PROC / "cpuinfo") if line.startswith("model name")),
         "unknown",

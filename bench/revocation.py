@@ -9,7 +9,7 @@ from deploy.local.client import Client, Refused
 
 
 async def measure(stage: Stage, samples: int) -> dict[str, float]:
-    """Make keys and revoke them, so many; answers the p50 and p99 in milliseconds."""
+    """Make keys and revoke them, so many; returns the p50 and p99 in milliseconds."""
     found = []
     async with Client(stage.suite.url, stage.suite.outbox) as stranger:
         for number in range(samples):

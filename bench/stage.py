@@ -68,7 +68,7 @@ class Customer(Client):
         await self.call("GET", "/v1/wallet")
 
     async def until_settled(self, video: str, seconds: float = 60) -> JSON:
-        """Watch a video until its end; answers it. Raises TimeoutError."""
+        """Watch a video until its end; returns it. Raises TimeoutError."""
         async with asyncio.timeout(seconds):
             async for event in self.watch(video):
                 if event.get("final"):
@@ -87,18 +87,18 @@ class Stage:
     folder: Path
 
     def roots(self, *more: str) -> dict[str, int]:
-        """Answer the process numbers of all parts that run, by name; `more` names parts of the floor."""
+        """Return the process numbers of all parts that run, by name; `more` names parts of the floor."""
         suite = self.suite
         living = {name: suite.process(name).pid for name in suite.launched if suite.process(name).alive}
         living |= {"postgres": suite.postgres.pid} | {name: self.floor[name].pid for name in more}
         return {name: pid for name, pid in living.items() if pid is not None}
 
     def cpu(self, *more: str) -> dict[str, float]:
-        """Answer the CPU seconds of all parts so far."""
+        """Return the CPU seconds of all parts so far."""
         return machine.cpu_seconds(self.roots(*more))
 
     def database_url(self, name: str) -> str:
-        """Answer a database's URL for asyncpg, as its owner."""
+        """Return a database's URL for asyncpg, as its owner."""
         return self.suite.database_urls[name][0].replace("+asyncpg", "")
 
 

@@ -44,7 +44,7 @@ async def _triton(stage: Stage) -> AsyncIterator[InferenceServerClient]:
 
 
 async def _runs(server: InferenceServerClient) -> tuple[int, float]:
-    """Answer how many runs of the model have ended, and how many seconds they took in all, by Triton's own count."""
+    """Return how many runs of the model have ended, and how many seconds they took in all, by Triton's own count."""
     told = await server.get_inference_statistics(MODEL)
     found = told.model_stats[0].inference_stats
     parts = (found.compute_input.ns, found.compute_infer.ns, found.compute_output.ns)
@@ -52,7 +52,7 @@ async def _runs(server: InferenceServerClient) -> tuple[int, float]:
 
 
 async def _single(stage: Stage, server: InferenceServerClient, rows: asyncpg.Connection) -> dict[str, float]:
-    """Order one video, and note when its row changes, by looking every 2 ms; answers milliseconds by stage."""
+    """Order one video, and note when its row changes, by looking every 2 ms; returns milliseconds by stage."""
     before = await _runs(server)
     asked = time.perf_counter()
     video = await stage.customers[0].call("POST", "/v1/videos", ORDER)
@@ -78,8 +78,8 @@ def _split(asked: float, moments: dict[str, float], model: float) -> dict[str, f
     steps = {
         "overhead_submit_ms": moments["QUEUED"] - asked,
         "overhead_queue_ms": first - moments["QUEUED"],
-        "overhead_around_model_ms": moments["LABELLING"] - first - model,
-        "overhead_label_ms": moments["PUBLISHING"] - moments["LABELLING"],
+        "overhead_around_model_ms": moments["LABELING"] - first - model,
+        "overhead_label_ms": moments["PUBLISHING"] - moments["LABELING"],
         "overhead_publish_ms": moments["SUCCEEDED"] - moments["PUBLISHING"],
     }
     whole = {"overhead_ms": moments["SUCCEEDED"] - asked - model, "model_ms": model}
@@ -87,7 +87,7 @@ def _split(asked: float, moments: dict[str, float], model: float) -> dict[str, f
 
 
 async def _labels(path: Path) -> dict[str, float]:
-    """The two halves of labelling, each by itself on the finished film: remux, and reading all labels back."""
+    """The two halves of labeling, each by itself on the finished film: remux, and reading all labels back."""
     rules = profile.load("default")
     label = film.visible_label(rules.labels, rules.place.locale, SECONDS)
     again = path.with_suffix(".again.mp4")
@@ -102,7 +102,7 @@ async def _labels(path: Path) -> dict[str, float]:
 
 
 async def _backlog(stage: Stage, server: InferenceServerClient, count: int) -> float:
-    """Order many videos at once and watch the model's own count; answers the share of time in which it was idle."""
+    """Order many videos at once and watch the model's own count; returns the share of time in which it was idle."""
     done, total = await _runs(server)
     customers = stage.customers
     orders = (customers[number % len(customers)].call("POST", "/v1/videos", ORDER) for number in range(count))

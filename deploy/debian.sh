@@ -2,7 +2,7 @@
 # Runs a Make target in a bare Debian, as on a newcomer's machine: make, git, python3 and ca-certificates, nothing else.
 #
 #   deploy/debian.sh trixie demo            as root, who gets what is missing installed
-#   AS=guest deploy/debian.sh trixie test   as an ordinary user; root first types the one command that he is told
+#   AS=guest deploy/debian.sh trixie test   as an ordinary user; root first types the one command that is asked for
 #
 # Needs root, debootstrap, and the right to make namespaces. What is committed here is cloned into a root below BARE. A
 # later run goes on in the same root with the newest commit; FRESH=1 makes a new one. MIRROR is another mirror than

@@ -40,7 +40,7 @@ DESCRIPTORS = GEN / "filmgate.pb"
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; answers the exit status."""
+    """Run one command; returns the exit status."""
     command = arguments[0] if arguments else "generate"
     steps = {"generate": generate, "lint": lint, "format": format_protos}
     if command not in steps:

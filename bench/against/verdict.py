@@ -4,7 +4,7 @@ import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 
-LEAST = 0.95
+MIN_RATIO = 0.95
 """A case below it is 5 percent dearer than before: the bound of issue "First aid", must show 4."""
 SPREAD = 0.05
 """A rate is judged only where the quartiles of its ratios lie within this share of the median."""
@@ -64,7 +64,7 @@ def table(before: Mapping[str, Sequence[Seen]], after: Mapping[str, Sequence[See
         new = after[case]
         found, rates = cpu(old, new), rate(old, new)
         costs = [statistics.median(seen.cpu_ms for seen in side) for side in (old, new)]
-        verdict = "ok" if found.median >= LEAST else "DEARER"
+        verdict = "ok" if found.median >= MIN_RATIO else "DEARER"
         lines.append(
             f"{case:<10} {costs[0]:>6.2f} ms {costs[1]:>6.2f} ms {found.median:>7.3f} "
             f"{found.low:>6.3f}-{found.high:<6.3f}  {verdict:<8}  {_rate(rates)}".rstrip()
@@ -73,8 +73,8 @@ def table(before: Mapping[str, Sequence[Seen]], after: Mapping[str, Sequence[See
 
 
 def dearer(before: Mapping[str, Sequence[Seen]], after: Mapping[str, Sequence[Seen]]) -> list[str]:
-    """Return the cases whose median ratio of CPU per request lies below LEAST."""
-    return [case for case, old in before.items() if cpu(old, after[case]).median < LEAST]
+    """Return the cases whose median ratio of CPU per request lies below MIN_RATIO."""
+    return [case for case, old in before.items() if cpu(old, after[case]).median < MIN_RATIO]
 
 
 def _rate(found: Ratio | None) -> str:

@@ -84,7 +84,7 @@ def text(pipe: Any, clock: Clock) -> float:
 
     def encode() -> None:
         with torch.no_grad():
-            pipe.encode_prompt(PROMPT, NEGATIVE, max_sequence_length=rules.MOST_TOKENS)
+            pipe.encode_prompt(PROMPT, NEGATIVE, max_sequence_length=rules.MAX_TOKENS)
 
     encode()
     return clock.take(encode)[0]
@@ -114,7 +114,7 @@ def stock(pipe: Any, order: Order, clock: Clock) -> Stages:
             prompt=job.prompt, negative_prompt=plan.negative_prompt, width=job.width, height=job.height,
             num_frames=plan.made, num_inference_steps=plan.steps, guidance_scale=plan.guidance_scale,
             guidance_scale_2=plan.guidance_scale_2, generator=torch.Generator("cpu").manual_seed(job.seed),
-            callback_on_step_end=ended, max_sequence_length=rules.MOST_TOKENS, output_type="np",
+            callback_on_step_end=ended, max_sequence_length=rules.MAX_TOKENS, output_type="np",
         ).frames[0]  # fmt: skip
 
     began = clock.now()

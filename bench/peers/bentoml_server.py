@@ -9,5 +9,5 @@ class Films:
 
     @bentoml.task
     def render(self, model: str, prompt: str, resolution: str, duration_seconds: int) -> dict[str, str]:
-        """Answer at once: what is measured is what stands around it."""
+        """Return at once: what is measured is what stands around it."""
         return {"model": model, "resolution": resolution}

@@ -38,7 +38,7 @@ class Peer:
     id_of: Callable[[Answer], str]
 
     def polls(self, ids: list[str]) -> list[Request]:
-        """Answer requests for the status of orders."""
+        """Return requests for the status of orders."""
         return [Request("GET", self.poll_path(found), KEY) for found in ids]
 
 
@@ -129,7 +129,7 @@ async def _started(
 
 
 async def submitted(peer: Peer, url: str, count: int) -> list[str]:
-    """Submit some orders, one after the other; answers their ids. Raises httpx.HTTPError when one is refused."""
+    """Submit some orders, one after the other; returns their ids. Raises httpx.HTTPError when one is refused."""
     headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
         ids = []

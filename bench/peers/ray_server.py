@@ -18,7 +18,7 @@ class Films:
         self._numbers = itertools.count(1)
 
     async def __call__(self, request: Any) -> dict[str, Any]:
-        """Answer one request of Starlette's."""
+        """Return one request of Starlette's."""
         if request.method == "POST":
             order = {"id": f"vid_{next(self._numbers)}", "state": "QUEUED", **await request.json()}
             self._orders[order["id"]] = order

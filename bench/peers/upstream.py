@@ -10,7 +10,7 @@ _numbers = itertools.count(1)
 
 
 def video(video_id: str) -> web.Response:
-    """Answer a video as OpenAI's API writes it."""
+    """Return a video as OpenAI's API writes it."""
     body = {"id": video_id, "object": "video", "model": "sora-2", "status": "queued", "progress": 0}
     return web.json_response({**body, "created_at": int(time.time()), "size": "1280x720", "seconds": "4"})
 

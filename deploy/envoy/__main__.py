@@ -18,7 +18,7 @@ DESCRIPTORS = "filmgate.pb"
 
 
 def prepare(settings: EdgeSettings, folder: Path, generated: Path = GENERATED) -> Path:
-    """Write the configuration of these settings into `folder`, with the files it names; answers its path.
+    """Write the configuration of these settings into `folder`, with the files it names; returns its path.
 
     Raises RuntimeError for an address outside of loopback together with the self-made CA, ValueError when the settings
     do not fit together.
@@ -30,7 +30,7 @@ def prepare(settings: EdgeSettings, folder: Path, generated: Path = GENERATED) -
 
 
 def main(arguments: list[str]) -> int:
-    """Write it for the environment's settings; answers the exit status, 1 with a sentence for what does not fit."""
+    """Write it for the environment's settings; returns the exit status, 1 with a sentence for what does not fit."""
     if len(arguments) != 1:
         sys.stderr.write("use: python -m deploy.envoy FOLDER\n")
         return 2

@@ -84,7 +84,7 @@ class _Plain(yaml.CSafeDumper):
 
 
 def render(settings: Settings) -> str:
-    """Answer the configuration as YAML. Raises ValueError when the settings do not fit together."""
+    """Return the configuration as YAML. Raises ValueError when the settings do not fit together."""
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise ValueError("tls_certificate and tls_key go together")
     if settings.connections_per_address < 0:

@@ -27,7 +27,7 @@ UNREAD = (*BODILESS, "DELETE")
 """Verbs of whose requests no service reads a body."""
 BODIED, ENCODED = "bodied", "encoded"
 """Names of the routes that refuse a body where none belongs, and a compressed one; refusals.yaml knows them."""
-# A service sees of a request what it needs: no credential of a customer goes past the edge, and his address goes as
+# A service sees of a request what it needs: no credential of a customer goes past the edge, and their address goes as
 # x-filmgate-address alone.
 NOT_FORWARDED = [
     "authorization",

@@ -12,7 +12,7 @@ from deploy.envoy.upstreams import PROTOCOL
 OTLP = "otlp"
 UNIX = "unix:"
 FORGED = ("traceparent", "tracestate", "baggage", "x-client-trace-id", "x-envoy-force-trace")
-"""What a stranger may not say: a trace of his would join his ids to ours, and its flag would have us record at will."""
+"""What a stranger may not say: their trace would join their ids to ours, and its flag would have us record at will."""
 _SAID = {
     "request": "%FILTER_STATE(filmgate.request:PLAIN)%",
     "request_id": "%STREAM_ID%",

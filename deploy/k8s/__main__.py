@@ -12,7 +12,7 @@ from deploy.k8s import checks, mutations, objects, secrets, tools
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; answers the exit status: 1 for a fault, 2 for a wrong use."""
+    """Run one command; returns the exit status: 1 for a fault, 2 for a wrong use."""
     commands = {"check": check, "mutations": mutations.main, "secrets": secrets.main}
     try:
         if len(arguments) == 2 and arguments[0] == "render" and arguments[1] in tools.OVERLAYS:

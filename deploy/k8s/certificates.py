@@ -1,4 +1,4 @@
-"""One certificate per process, with the one name by which POLICY knows it, and nobody else's mounted."""
+"""One certificate per process, with the one name by which ACCESS knows it, and nobody else's mounted."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ ENDS = {
 }
 """The two ends of the connection to Triton: the name that each bears, and what it may serve as."""
 PUBLIC = "edge-public"
-LEAST_SPARE_HOURS = 24 * 14
+MIN_SPARE_HOURS = 24 * 14
 """Between renewal and end: the processes must be restarted in it."""
 TRITON_FILES = {
     "--grpc-server-cert": ("triton-tls", "tls.crt"),
@@ -93,7 +93,7 @@ def _leaf(name: str, spec: Object, bears: str) -> Iterator[str]:
         yield f"{name} must bear its one name {bears}, and bears {spec.get('dnsNames')}"
     if spec["secretName"] != f"{name}-tls":
         yield f"{name} must be kept in {name}-tls"
-    if int(spec.get("renewBefore", "0h").removesuffix("h")) < LEAST_SPARE_HOURS:
+    if int(spec.get("renewBefore", "0h").removesuffix("h")) < MIN_SPARE_HOURS:
         yield f"{name} leaves no time for a restart between its renewal and its end"
 
 

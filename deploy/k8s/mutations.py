@@ -37,7 +37,7 @@ def _mistaken(recipe: str, mutation: ImageMutation) -> str:
 
 
 def main() -> int:
-    """Print the table; answers 1 when a mistake is not found by the check that is named for it."""
+    """Print the table; returns 1 when a mistake is not found by the check that is named for it."""
     faults, missed = found(), 0
     print(f"{'mistake':<44} {'found by':<32} in these words")
     for mutation in (*TABLE, *IMAGES):

@@ -21,7 +21,7 @@ from services.auth.config import AuthSettings
 from services.billing.__main__ import embedded as given_by_default
 from services.billing.config import BillingSettings
 from services.generation.config import GenerationSettings, MediaSettings
-from services.generation.models.catalogue import models as catalogue
+from services.generation.models.catalog import models as catalog
 from services.generation.triton.wan.weights import SETTING as WEIGHTS
 from services.generation.worker.config import WorkerSettings
 from services.privacy.config import PrivacySettings
@@ -190,7 +190,7 @@ def _triton(rendered: Rendered, pod: Pod) -> Iterator[str]:
     given, wanted = (_flags(arguments) for arguments in (triton.get("args", []), real[1:]))
     for flag in sorted(given.keys() ^ wanted.keys() | {name for name in given if given[name] != wanted.get(name)}):
         yield f"{flag} is {given.get(flag)}, and {wanted.get(flag)} on one machine"
-    yield from (f"{model} is no model of the catalogue" for model in models if model not in catalogue())
+    yield from (f"{model} is no model of the catalog" for model in models if model not in catalog())
     yield from _weights(pod, triton, models)
     repository = [flag.partition("=")[2] for flag in triton.get("args", []) if flag.startswith("--model-repository=")]
     probes = {triton[name]["exec"]["command"][2] for name in ("livenessProbe", "readinessProbe") if name in triton}

@@ -7,7 +7,7 @@ from services.runtime.config import ConfigError
 
 
 def main() -> int:
-    """Read the command line and do what it says; answers the exit status."""
+    """Read the command line and do what it says; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("down", "status", "logs", "clean"):

@@ -48,7 +48,7 @@ class Client:
         await self.http.aclose()
 
     async def call(self, method: str, path: str, body: JSON | None = None, **headers: str) -> JSON:
-        """Answer the JSON of a call; raises Refused. Header names are written with underscores."""
+        """Return the JSON of a call; raises Refused. Header names are written with underscores."""
         response = await self.http.request(method, path, json=body, headers=self._headers(headers))
         if response.is_error:
             raise Refused(response)
@@ -63,7 +63,7 @@ class Client:
         return _json(response)
 
     async def download(self, path: str, target: Path) -> int:
-        """Write content to a file as it arrives; answers its size in bytes."""
+        """Write content to a file as it arrives; returns its size in bytes."""
         async with self.http.stream("GET", path, headers=self._headers({})) as response:
             if response.is_error:
                 await response.aread()

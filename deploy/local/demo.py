@@ -41,7 +41,7 @@ class Story:
 
 
 async def main(url: str, outbox: Path, image: str = "", prompt: str = "") -> int:
-    """Tell the whole story on a running suite; answers the exit status. `image` is a path, or empty for our own."""
+    """Tell the whole story on a running suite; returns the exit status. `image` is a path, or empty for our own."""
     story, wish = Story(), prompt or PROMPT
     try:
         chosen = Path(image).read_bytes() if image else picture.lighthouse()
@@ -65,7 +65,7 @@ async def _sign_up(client: Client, story: Story) -> None:
     phone = new_phone()
     with story.step(f"Register {phone} with a code, and declare age"):
         made = await client.register(phone, display_name="Demo")
-        print(f"  account {made['account']['id']}, organisation {made['organization']['id']}")
+        print(f"  account {made['account']['id']}, organization {made['organization']['id']}")
     with story.step("Accept the policies in force"):
         for receipt in await client.accept_policies():
             print(f"  {receipt['kind']} version {receipt['version']}: receipt {receipt['id']}")

@@ -10,7 +10,7 @@ SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its final zero
 
 
 def private_folder(path: Path) -> Path:
-    """Make `path` (with its parents) a folder that only its owner may enter; answers it as an absolute path."""
+    """Make `path` (with its parents) a folder that only its owner may enter; returns it as an absolute path."""
     path = path.absolute()
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(0o700)

@@ -17,7 +17,7 @@ class MigrationError(Exception):
 
 
 def run(home: Path, environments: Mapping[str, Mapping[str, str]]) -> bool:
-    """Run `migrate` of each service in its environment, side by side. Answers False when nothing had changed.
+    """Run `migrate` of each service in its environment, side by side. Returns False when nothing had changed.
 
     What was applied last is noted beside the data, so that a warm start does not pay for four processes that find
     nothing to do. The services check the revision themselves.

@@ -13,7 +13,7 @@ STARS = 90
 
 
 def lighthouse(width: int = WIDTH, height: int = HEIGHT, seed: int = 7) -> bytes:
-    """Draw the picture; answers a PNG of `width` x `height` pixels, the same for the same arguments."""
+    """Draw the picture; returns a PNG of `width` x `height` pixels, the same for the same arguments."""
     random = np.random.default_rng(seed)
     image = Image.fromarray(_evening(width, height, random))
     image.paste(Image.new("RGB", image.size, (255, 236, 190)), mask=_beam(width, height))
@@ -23,9 +23,9 @@ def lighthouse(width: int = WIDTH, height: int = HEIGHT, seed: int = 7) -> bytes
     return buffer.getvalue()
 
 
-def _gradient(colours: tuple[tuple[int, int, int], ...], rows: int) -> np.ndarray:
-    stops, at = np.linspace(0, 1, len(colours)), np.linspace(0, 1, rows)
-    return np.stack([np.interp(at, stops, [colour[band] for colour in colours]) for band in range(3)], axis=1)
+def _gradient(colors: tuple[tuple[int, int, int], ...], rows: int) -> np.ndarray:
+    stops, at = np.linspace(0, 1, len(colors)), np.linspace(0, 1, rows)
+    return np.stack([np.interp(at, stops, [color[band] for color in colors]) for band in range(3)], axis=1)
 
 
 def _evening(width: int, height: int, random: np.random.Generator) -> np.ndarray:

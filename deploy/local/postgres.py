@@ -176,7 +176,7 @@ class Postgres:
         self.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def sql(self, statements: str, database: str = "postgres", role: str = ADMIN) -> str:
-        """Run statements one by one through psql as `role`; answers the unaligned rows. Errors are PostgresError."""
+        """Run statements one by one through psql as `role`; returns the unaligned rows. Errors are PostgresError."""
         environment = {
             "PGHOST": str(self.sockets),
             "PGPORT": str(PORT),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 LOG_BYTES = 16 * 2**20  # a log larger than this is put aside as <name>.log.1 at the next start
-FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between two restarts of a part that keeps dying
+FIRST_DELAY, MAX_DELAY = 0.5, 30.0  # seconds between two restarts of a part that keeps dying
 DRAIN_SECONDS = 20.0
 SOUND_AFTER = 60.0  # a part that lived this long starts again without delay
 
@@ -125,7 +125,7 @@ class Process:
         now = self._clock()
         if not self._next_launch:
             sound = now - self._launched > SOUND_AFTER
-            self._delay = 0.0 if sound else min(max(self._delay * 2, FIRST_DELAY), LONGEST_DELAY)
+            self._delay = 0.0 if sound else min(max(self._delay * 2, FIRST_DELAY), MAX_DELAY)
             self._next_launch = now + self._delay
             self._end_group()
             say(f"{self.name} ended ({self.ending()}); it starts again in {self._delay:g} s; see {self.log}")

@@ -72,7 +72,7 @@ class Triton:
             "--allow-metrics=false",
             "--grpc-address=127.0.0.1",
             f"--grpc-port={self.port}",
-            # Loopback is no lock: who may call Triton loads a model of his own, which is code (review S2).
+            # Loopback is no lock: whoever may call Triton loads a model of their own, which is code (review S2).
             "--grpc-use-ssl-mutual=true",
             f"--grpc-server-cert={certs / 'triton.crt'}",
             f"--grpc-server-key={certs / 'triton.key'}",
@@ -174,7 +174,7 @@ def _loaded(library: str) -> Path:
 
 
 def tracing(url: str) -> list[str]:
-    """What makes the server send spans to a URL by OTLP over HTTP, of those requests alone whose caller records his."""
+    """What makes the server send spans to a URL by OTLP over HTTP, of requests alone whose caller records theirs."""
     if not url:
         return []
     settings = ["mode=opentelemetry", "level=TIMESTAMPS", "rate=0"]

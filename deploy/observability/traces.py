@@ -23,8 +23,8 @@ from google.protobuf import json_format
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
-MOST_TRACES, MOST_SPANS = 500, 5000
-LARGEST_BODY = 16 * 2**20
+MAX_TRACES, MAX_SPANS = 500, 5000
+MAX_BODY_BYTES = 16 * 2**20
 BAR = 40
 HTTP_PATH = "/v1/traces"
 SOCKET = "otlp.sock"
@@ -50,7 +50,7 @@ class Span(NamedTuple):
 class Traces:
     """The last traces, by id, the newest last. Safe in any thread."""
 
-    def __init__(self, most: int = MOST_TRACES) -> None:
+    def __init__(self, most: int = MAX_TRACES) -> None:
         self._most = most
         self._lock = threading.Condition()
         self._spans: collections.OrderedDict[str, list[Span]] = collections.OrderedDict()
@@ -60,7 +60,7 @@ class Traces:
         with self._lock:
             for span in _spans(request):
                 kept = self._spans.setdefault(span.trace, [])
-                if len(kept) < MOST_SPANS:
+                if len(kept) < MAX_SPANS:
                     kept.append(span)
                 if len(self._spans) > self._most:
                     self._spans.popitem(last=False)
@@ -259,7 +259,7 @@ class _Pages(http.server.BaseHTTPRequestHandler):
         if not self._let_in(writing(self.server.token)):
             return
         length = self.headers.get("Content-Length", "")
-        if self.path != HTTP_PATH or not length.isdecimal() or int(length) > LARGEST_BODY:
+        if self.path != HTTP_PATH or not length.isdecimal() or int(length) > MAX_BODY_BYTES:
             self._answer(404, "")
             return
         try:

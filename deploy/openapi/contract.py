@@ -62,11 +62,11 @@ class Contract:
         self._options: dict[str, Any] = {}
 
     def comment(self, full_name: str) -> str:
-        """Answer a comment as one paragraph; empty where there is none."""
+        """Return a comment as one paragraph; empty where there is none."""
         return self._comments.get(full_name, "")
 
     def option(self, options: Any, extension: str) -> Any:
-        """Answer the value of an option of a descriptor, None where it is not set or no contract has it."""
+        """Return the value of an option of a descriptor, None where it is not set or no contract has it."""
         try:
             found = self.pool.FindExtensionByName(extension)
         except KeyError:
@@ -115,7 +115,7 @@ def is_map(field: FieldDescriptor) -> bool:
 
 
 def short_name(kind: Descriptor | EnumDescriptor) -> str:
-    """Answer the name of a type without its package: `Video.State`."""
+    """Return the name of a type without its package: `Video.State`."""
     return str(kind.full_name.removeprefix(f"{kind.file.package}."))
 
 

@@ -42,7 +42,7 @@ class Elements:
             self.rows[value.name] = _described(contract.comment(f"{enum.full_name}.{value.name}"), rule)
 
     def remark(self, field: FieldDescriptor) -> dict[str, str]:
-        """Answer what a field's element means, in short; empty where it names none."""
+        """Return what a field's element means, in short; empty where it names none."""
         number = self._contract.option(field.GetOptions(), ELEMENT)
         if not number:
             return {}

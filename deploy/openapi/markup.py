@@ -12,28 +12,28 @@ class Markup(str):
 
 
 def tag(name: str, *inner: str, attributes: Mapping[str, str] | None = None) -> Markup:
-    """Answer an element with its inner parts."""
+    """Return an element with its inner parts."""
     given = "".join(f' {key}="{html.escape(value)}"' for key, value in (attributes or {}).items())
     return Markup(f"<{name}{given}>{join(inner)}</{name}>")
 
 
 def join(parts: Iterable[str]) -> Markup:
-    """Answer the parts one after another."""
+    """Return the parts one after another."""
     return Markup("".join(part if isinstance(part, Markup) else html.escape(part, quote=False) for part in parts))
 
 
 def link(target: str, words: str) -> Markup:
-    """Answer a link within the page or to a path of our own."""
+    """Return a link within the page or to a path of our own."""
     return tag("a", words, attributes={"href": target})
 
 
 def code(text: str) -> Markup:
-    """Answer a name or a piece of a program."""
+    """Return a name or a piece of a program."""
     return tag("code", text)
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Markup:
-    """Answer a table; nothing when it would have no row."""
+    """Return a table; nothing when it would have no row."""
     lines = [tag("tr", *(tag("td", cell) for cell in row)) for row in rows]
     if not lines:
         return Markup("")
@@ -42,7 +42,7 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Markup:
 
 
 def prose(text: str) -> Markup:
-    """Answer comments: paragraphs, lists by `- `, `names`, **strong**."""
+    """Return comments: paragraphs, lists by `- `, `names`, **strong**."""
     blocks = []
     for block in re.split(r"\n\s*\n", text.strip()):
         items = re.split(r"(?:^|\n)- ", block)

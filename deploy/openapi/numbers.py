@@ -2,7 +2,7 @@
 
 
 def pattern(least: int, most: int) -> str:
-    """Answer the expression of the whole numbers from `least` to `most`, without leading zeros.
+    """Return the expression of the whole numbers from `least` to `most`, without leading zeros.
 
     Raises ValueError when there is none.
     """

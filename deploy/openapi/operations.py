@@ -41,7 +41,7 @@ class Operations:
         self._schemas, self._reasons, self._scopes = schemas, reasons, scopes
 
     def of(self, method: Published, binding: Binding, number: int) -> dict[str, Any]:
-        """Answer the operation of a method's binding; `number` counts its bindings from 0."""
+        """Return the operation of a method's binding; `number` counts its bindings from 0."""
         request = method.descriptor.input_type
         body = _body_field(request, binding)
         summary, _, rest = method.words.partition(". ")
@@ -63,7 +63,7 @@ class Operations:
         return described
 
     def guarded(self, gate: str, scope: str) -> dict[str, Any]:
-        """Answer who may call. Raises ValueError when a gate asks for a credential and there is no scope, or not."""
+        """Return who may call. Raises ValueError when a gate asks for a credential and there is no scope, or not."""
         if (gate == "OPEN") == bool(scope):
             raise ValueError(f"a gate {gate} does not go with the scope {scope!r}")
         if gate == "OPEN":
@@ -123,7 +123,7 @@ class Operations:
 
 
 def refusals(reasons: Iterable[Reason], *, without_body: bool = False) -> dict[str, Any]:
-    """Answer the responses of an operation that may refuse so: one for each status, which names its reasons."""
+    """Return the responses of an operation that may refuse so: one for each status, which names its reasons."""
     by_status: dict[int, list[Reason]] = {}
     for reason in reasons:
         by_status.setdefault(reason.status, []).append(reason)
@@ -190,7 +190,7 @@ def _leaves(message: Descriptor, prefix: str) -> Iterable[tuple[str, FieldDescri
 
 
 def _find(message: Descriptor, path: str) -> FieldDescriptor:
-    """Answer the field of a dotted path. Raises ValueError when there is none."""
+    """Return the field of a dotted path. Raises ValueError when there is none."""
     head, _, rest = path.partition(".")
     field = message.fields_by_name.get(head)
     if field is None or bool(rest) != (field.message_type is not None):
@@ -199,7 +199,7 @@ def _find(message: Descriptor, path: str) -> FieldDescriptor:
 
 
 def _body_field(request: Descriptor, binding: Binding) -> Descriptor:
-    """Answer the message that is the body. Raises ValueError for a field that is none."""
+    """Return the message that is the body. Raises ValueError for a field that is none."""
     if binding.body in ("", "*"):
         return request
     field = request.fields_by_name.get(binding.body)

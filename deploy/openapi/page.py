@@ -30,7 +30,7 @@ _SHORT = 60
 
 
 def page(document: dict[str, Any]) -> str:
-    """Answer the page of a document."""
+    """Return the page of a document."""
     head = tag(
         "head",
         Markup('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),

@@ -11,11 +11,11 @@ from deploy.openapi.operations import REQUEST_ID_HEADER, SEGMENT, Operations, re
 from deploy.openapi.reasons import Reasons, Traits
 
 TABLE = Path(__file__).with_name("plain.yaml")
-LONGEST_ID = 300
+MAX_ID_LENGTH = 300
 
 
 def operations(routes: Iterable[Method], writer: Operations, reasons: Reasons) -> dict[str, dict[str, Any]]:
-    """Answer the path items of plain routes. Raises ValueError when the table and the routes do not match."""
+    """Return the path items of plain routes. Raises ValueError when the table and the routes do not match."""
     rows, listed = yaml.safe_load(TABLE.read_text()), list(routes)
     if odd := rows.keys() ^ {route.name for route in listed}:
         raise ValueError(f"plain.yaml and plain_routes.yaml differ in {', '.join(sorted(odd))}")
@@ -48,7 +48,7 @@ def _operation(route: Method, row: dict[str, Any], writer: Operations, reasons: 
 
 def _path(path: str) -> list[dict[str, Any]]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-    schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_ID, "pattern": SEGMENT}
+    schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH, "pattern": SEGMENT}
     return [{"name": name, "in": "path", "required": True, "schema": dict(schema)} for name in names]
 
 

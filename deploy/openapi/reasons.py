@@ -30,11 +30,11 @@ _FORM = re.compile(r"([A-Z_]+)(?: \((\d{3})\))?\. (.+)")
 # Whatever the request, before anything knows what it asks for.
 EDGE = (
     "REQUEST_MALFORMED", "BODY_TOO_LARGE", "PROTOCOL_UNSUPPORTED", "RATE_LIMITED", "HEADERS_TOO_LARGE",
-    "AUTHORISER_UNAVAILABLE", "SERVICE_UNAVAILABLE", "SERVICE_TIMEOUT",
+    "AUTHORIZER_UNAVAILABLE", "SERVICE_UNAVAILABLE", "SERVICE_TIMEOUT",
 )  # fmt: skip
 CHECKED = (
     "TOKEN_INVALID", "TOKEN_EXPIRED", "KEY_UNKNOWN", "KEY_REVOKED", "KEY_EXPIRED", "ACCOUNT_FROZEN", "RATE_LIMITED",
-    "AUTHORISER_UNAVAILABLE",
+    "AUTHORIZER_UNAVAILABLE",
 )  # fmt: skip
 """What auth's Check answers where a credential is asked for."""
 CORE = ("POLICY_NOT_ACCEPTED",)
@@ -90,7 +90,7 @@ class Reasons:
                         self.rows[service, value.name] = _read(service, value.name, words)
 
     def of(self, traits: Traits) -> list[Reason]:
-        """Answer what an operation may refuse with, in the order of status and name. Raises ValueError for a reason
+        """Return what an operation may refuse with, in the order of status and name. Raises ValueError for a reason
         of the comment that the service's contract does not have."""
         found = set()
         for service, name in _named(traits):

@@ -20,7 +20,7 @@ _FLOAT = {Field.TYPE_DOUBLE: "double", Field.TYPE_FLOAT: "float"}
 
 
 def printed(field: Field) -> dict[str, Any]:
-    """Answer the schema of a value in an answer."""
+    """Return the schema of a value in an answer."""
     if field.type in _SMALL:
         return {"type": "integer", "format": _SMALL[field.type][0]}
     if field.type in _BIG:
@@ -30,7 +30,7 @@ def printed(field: Field) -> dict[str, Any]:
 
 
 def taken(field: Field, limits: Any, *, required: bool) -> dict[str, Any]:
-    """Answer the schema of a value in a request, as services.runtime.fields checks it with these limits."""
+    """Return the schema of a value in a request, as services.runtime.fields checks it with these limits."""
     if field.type == Field.TYPE_STRING:
         return _text(limits, required, given=field.has_presence or field.is_repeated)
     least, most = _bound(limits, "minimum"), _bound(limits, "maximum")

@@ -53,36 +53,36 @@ class Schemas:
         self._owners: dict[str, tuple[str, bool, frozenset[str]]] = {}
 
     def output(self, message: Descriptor) -> dict[str, Any]:
-        """Answer the schema of a message as the edge prints it: fields without presence are always there."""
+        """Return the schema of a message as the edge prints it: fields without presence are always there."""
         return self._named(message, inputs=False)
 
     def body(self, message: Descriptor, omit: Collection[str] = (), name: str = "") -> dict[str, Any]:
-        """Answer the schema of a request body without the dotted fields `omit`, under a name of its own or `name`."""
+        """Return the schema of a request body without the dotted fields `omit`, under a name of its own or `name`."""
         return self._named(message, inputs=True, omit=frozenset(omit), name=name)
 
     def field(self, field: FieldDescriptor, *, inputs: bool, omit: frozenset[str] = frozenset()) -> dict[str, Any]:
-        """Answer the schema of one field: its form, limits, words and data element."""
+        """Return the schema of one field: its form, limits, words and data element."""
         schema, words = self._container(field, inputs, omit), self.words(field.full_name)
         if words:
             schema["description"] = words
-        if not inputs and {OUTPUT_ONLY, IDENTIFIER} & self.behaviours(field):
+        if not inputs and {OUTPUT_ONLY, IDENTIFIER} & self.behaviors(field):
             schema["readOnly"] = True
-        if inputs and INPUT_ONLY in self.behaviours(field):
+        if inputs and INPUT_ONLY in self.behaviors(field):
             schema["writeOnly"] = True
         if remark := self._elements.remark(field):
             schema[REMARK] = remark
         return schema
 
-    def behaviours(self, field: FieldDescriptor) -> set[int]:
-        """Answer the numbers of google.api.field_behavior of a field."""
+    def behaviors(self, field: FieldDescriptor) -> set[int]:
+        """Return the numbers of google.api.field_behavior of a field."""
         return set(self._contract.option(field.GetOptions(), BEHAVIOUR) or ())
 
     def is_required(self, field: FieldDescriptor) -> bool:
         """Say whether a request must give a field."""
-        return REQUIRED in self.behaviours(field)
+        return REQUIRED in self.behaviors(field)
 
     def words(self, full_name: str) -> str:
-        """Answer the comment of a name, or our own words for one of google's."""
+        """Return the comment of a name, or our own words for one of google's."""
         return _WORDS.get(full_name) or self._contract.comment(full_name)
 
     def _named(
@@ -110,7 +110,7 @@ class Schemas:
     def _object(self, message: Descriptor, inputs: bool, omit: frozenset[str]) -> dict[str, Any]:
         fields = [field for field in message.fields if field.name not in omit]
         if inputs:
-            fields = [field for field in fields if OUTPUT_ONLY not in self.behaviours(field)]
+            fields = [field for field in fields if OUTPUT_ONLY not in self.behaviors(field)]
         schema: dict[str, Any] = {"type": "object"}
         if words := self.words(message.full_name):
             schema["description"] = words
@@ -163,7 +163,7 @@ class Schemas:
 
 
 def _inner(omit: frozenset[str], name: str) -> frozenset[str]:
-    """Answer what of a message's inner one is omitted: `video.id` omits `id` of `video`."""
+    """Return what of a message's inner one is omitted: `video.id` omits `id` of `video`."""
     return frozenset(path.removeprefix(f"{name}.") for path in omit if path.startswith(f"{name}."))
 
 

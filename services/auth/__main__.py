@@ -18,7 +18,7 @@ from services.auth.check.minting import Minting
 from services.auth.clients import Privacy
 from services.auth.config import AuthSettings
 from services.auth.keys.api import Keys
-from services.auth.keys.uses import Uses
+from services.auth.keys.uses import LastUsedTracker
 from services.auth.logins.api import Logins
 from services.auth.logins.sweep import Sweep
 from services.auth.notices.api import Notices
@@ -37,14 +37,14 @@ from services.runtime.database import Database, migrate
 from services.runtime.profile import Profile
 from services.runtime.runner import Handler, Runner
 from services.runtime.sealed import Sealer
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 
 PEPPER_BYTES = 32
 Proving = TypeVar("Proving", Accounts, Logins)
 
 
-class House:
-    """The rooms and the parts that work beside them. `steady` is the clock that measures ages and rates."""
+class App:
+    """The gRPC services and the background tasks beside them. `steady` is the clock that measures ages and rates."""
 
     def __init__(
         self,
@@ -65,14 +65,14 @@ class House:
         self.directory = Directory()
         waits = {"pause_seconds": feed_seconds, "patience_seconds": patience_seconds}
         self.feed = Feed(feed_database, self.directory, clock, **waits, steady=steady)
-        self.uses = Uses(database)
+        self.uses = LastUsedTracker(database)
         self.sweep = Sweep(database, sealer, clock)
         self.limits = Limits(profile.limits.requests_per_minute, steady)
         self.creates = Limits(profile.limits.creates_per_minute, steady)
         self.minting = Minting(keyring, clock, steady)
 
-    def rooms(self) -> list[Room]:
-        """Answer the gRPC services of the process."""
+    def registrations(self) -> list[ServiceRegistration]:
+        """Return the gRPC services of the process."""
         check = Authorization(
             feed=self.feed,
             directory=self.directory,
@@ -84,20 +84,20 @@ class House:
             clock=self._clock,
         )
         return [
-            check.room(),
-            self._proving(Accounts).room(),
-            self._proving(Logins).room(),
+            check.registration(),
+            self._proving(Accounts).registration(),
+            self._proving(Logins).registration(),
             Keys(
                 database=self._database, feed=self.feed, profile=self._profile, pepper=self._pepper, clock=self._clock
-            ).room(),
-            Organizations(self._database).room(),
-            Standings(self._database, self.feed).room(),
-            Notices(self._database, self._clock).room(),
-            Tokens(self._database, self._keyring, self._clock).room(),
+            ).registration(),
+            Organizations(self._database).registration(),
+            Standings(self._database, self.feed).registration(),
+            Notices(self._database, self._clock).registration(),
+            Tokens(self._database, self._keyring, self._clock).registration(),
         ]
 
     def _proving(self, kind: type[Proving]) -> Proving:
-        """Make a room that takes codes as proof."""
+        """Make a service that takes codes as proof."""
         return kind(
             database=self._database,
             feed=self.feed,
@@ -108,7 +108,7 @@ class House:
         )
 
     def handlers(self, outbox: Path, privacy: Privacy) -> dict[str, Handler]:
-        """Answer what works off which kind of job."""
+        """Return what works off which kind of job."""
         deliveries = Deliveries(self._database, self._sealer, Outbox(outbox), self._profile, self._clock)
         return {"notice": deliveries.notice, "send_code": deliveries.send_code, "audit": privacy.record_event}
 
@@ -124,7 +124,7 @@ async def serve(settings: AuthSettings) -> None:
         await grants.apply(database, granted, clock)
     keyring = Keyring(database, settings.secrets, clock)
     await keyring.load()
-    house = House(
+    app = App(
         database=database,
         feed_database=feed_database,
         profile=profile.load(settings.profile),
@@ -134,18 +134,18 @@ async def serve(settings: AuthSettings) -> None:
         clock=clock,
         feed_seconds=settings.feed_seconds,
     )
-    await house.feed.catch_up(patient=True)
+    await app.feed.catch_up(patient=True)
     privacy = channels.connect("privacy", settings)
     runner = Runner(
-        database, house.handlers(settings.outbox, clients.Privacy(privacy)), clock=clock, name="auth",
-        lease_seconds=settings.lease_seconds, beat_seconds=settings.beat_seconds,
+        database, app.handlers(settings.outbox, clients.Privacy(privacy)), clock=clock, name="auth",
+        lease_seconds=settings.lease_seconds, lease_renewal_seconds=settings.lease_renewal_seconds,
     )  # fmt: skip
     await server.serve(
         settings,
-        house.rooms(),
+        app.registrations(),
         verifier=Verifier(keyring.public_keys, "auth", clock),
-        parts=[house.feed, runner, house.uses, house.sweep, keyring],
-        checks={"directory": house.feed.ready},
+        parts=[app.feed, runner, app.uses, app.sweep, keyring],
+        checks={"directory": app.feed.ready},
         on_stop=[privacy.close, feed_database.close, database.close],
         embedded=embedded(settings),
     )
@@ -158,7 +158,7 @@ def embedded(settings: AuthSettings) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command that is named; answers the exit status, 2 for an unknown one."""
+    """Run the command that is named; returns the exit status, 2 for an unknown one."""
     if arguments not in (["serve"], ["migrate"]):
         sys.stderr.write("use: python -m services.auth serve | migrate\n")
         return 2

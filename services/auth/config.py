@@ -15,6 +15,6 @@ class AuthSettings(Settings):
     health_port: int = 8111
     metrics_port: int = 8131
     feed_seconds: float = 0.5
-    """Pause between two reads of the authoriser's feed."""
+    """Pause between two reads of the authorizer's feed."""
     service_accounts: Path | None = None
     """YAML file of internal services that may exchange their certificate for a caller token; see tokens/grants.py."""

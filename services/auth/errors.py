@@ -35,8 +35,8 @@ POLICY_NOT_ACCEPTED = CATALOG(
 )
 RATE_LIMITED = CATALOG("RATE_LIMITED", Code.RESOURCE_EXHAUSTED, "This account may make {limit} {what} per minute.")
 UNKNOWN_FIELD = CATALOG("UNKNOWN_FIELD", Code.INVALID_ARGUMENT, "The method has no field {field}.")
-AUTHORISER_UNAVAILABLE = CATALOG(
-    "AUTHORISER_UNAVAILABLE", Code.UNAVAILABLE, "The call cannot be authorised at the moment. Try again."
+AUTHORIZER_UNAVAILABLE = CATALOG(
+    "AUTHORIZER_UNAVAILABLE", Code.UNAVAILABLE, "The call cannot be authorized at the moment. Try again."
 )
 TOO_MANY_KEYS = CATALOG(
     "TOO_MANY_KEYS", Code.FAILED_PRECONDITION, "The project has {limit} active keys, the most it may. Revoke one first."

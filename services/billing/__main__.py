@@ -7,8 +7,8 @@ from filmgate.billing.v1 import prices_pb2, prices_pb2_grpc, wallets_pb2, wallet
 from services.billing import audit, clients
 from services.billing.config import BillingSettings
 from services.billing.prices import api as prices
+from services.billing.prices.book_cache import PriceBookCache
 from services.billing.prices.domain import BookError
-from services.billing.prices.shelf import Shelf
 from services.billing.wallets import api as wallets
 from services.billing.wallets import store
 from services.billing.wallets.census import Census
@@ -21,23 +21,25 @@ from services.runtime.config import from_env
 from services.runtime.database import Database, migrate
 from services.runtime.profile import Profile
 from services.runtime.runner import Runner
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 
 
-def rooms(database: Database, shelf: Shelf, ledger: Ledger, clock: Clock) -> list[Room]:
-    """Answer the gRPC services of this process."""
+def registrations(
+    database: Database, book_cache: PriceBookCache, ledger: Ledger, clock: Clock
+) -> list[ServiceRegistration]:
+    """Return the gRPC services of this process."""
     return [
-        Room(
+        ServiceRegistration(
             wallets_pb2.DESCRIPTOR.services_by_name["Wallets"],
             wallets_pb2_grpc.add_WalletsServicer_to_server,
             wallets.Wallets(database, ledger, clock),
-            wallets.POLICY,
+            wallets.ACCESS,
         ),
-        Room(
+        ServiceRegistration(
             prices_pb2.DESCRIPTOR.services_by_name["Prices"],
             prices_pb2_grpc.add_PricesServicer_to_server,
-            prices.Prices(database, shelf, clock),
-            prices.POLICY,
+            prices.Prices(database, book_cache, clock),
+            prices.ACCESS,
         ),
     ]
 
@@ -46,11 +48,11 @@ async def serve(settings: BillingSettings) -> None:
     """Publish the price books, then serve until told to end. A published book that was changed stops the start."""
     clock, database = SystemClock(), Database(settings.database_url)
     await database.require_revision("billing")
-    shelf, rules = Shelf(clock), profile.load(settings.profile)
-    ledger = Ledger(rules, shelf, settings.journals_per_hour)
+    book_cache, rules = PriceBookCache(clock), profile.load(settings.profile)
+    ledger = Ledger(rules, book_cache, settings.journals_per_hour)
     try:
         async with database.transaction() as session:
-            await shelf.publish(session)
+            await book_cache.publish(session)
             await ledger.check(session, clock.now())
     except BookError as fault:
         raise config.StartFault(f"the price books cannot be used: {fault}") from fault
@@ -58,11 +60,11 @@ async def serve(settings: BillingSettings) -> None:
     handlers = audit.handlers(clients.Audit(privacy))
     runner = Runner(
         database, handlers, clock=clock, name="billing",
-        lease_seconds=settings.lease_seconds, beat_seconds=settings.beat_seconds,
+        lease_seconds=settings.lease_seconds, lease_renewal_seconds=settings.lease_renewal_seconds,
     )  # fmt: skip
     await server.serve(
         settings,
-        rooms(database, shelf, ledger, clock),
+        registrations(database, book_cache, ledger, clock),
         verifier=Verifier(clients.Tokens(auth).caller_keys, "billing", clock),
         parts=[
             runner,

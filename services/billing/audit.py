@@ -21,7 +21,7 @@ async def record(
 
 
 def handlers(client: Audit) -> dict[str, Handler]:
-    """Answer the handler that delivers the events, for the process's runner."""
+    """Return the handler that delivers the events, for the process's runner."""
 
     async def deliver(job: Job) -> None:
         event = dict(job.payload)

@@ -22,43 +22,43 @@ from services.generation.videos import api as videos
 from services.generation.videos.admission import Admission
 from services.generation.videos.message import Writer
 from services.generation.videos.watch import Feed
-from services.generation.worker.bells import Bell
+from services.generation.worker.notifications import JobNotifier
 from services.runtime import channels, config, metrics, profile, server, telemetry, tracing
 from services.runtime.caller import Verifier
 from services.runtime.clock import SystemClock, follow
 from services.runtime.config import Settings, from_env
 from services.runtime.database import Database, migrate
 from services.runtime.profile import Profile
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 
 
-def rooms(orders: Admission, feed: Feed, rules: Profile) -> list[Room]:
-    """Answer the gRPC services of the API process."""
+def registrations(orders: Admission, feed: Feed, rules: Profile) -> list[ServiceRegistration]:
+    """Return the gRPC services of the API process."""
     database, billing, clock = orders.database, orders.billing, orders.clock
     return [
-        Room(
+        ServiceRegistration(
             videos_pb2.DESCRIPTOR.services_by_name["Videos"],
             videos_pb2_grpc.add_VideosServicer_to_server,
             videos.Videos(orders, feed),
-            videos.POLICY,
+            videos.ACCESS,
         ),
-        Room(
+        ServiceRegistration(
             models_pb2.DESCRIPTOR.services_by_name["Models"],
             models_pb2_grpc.add_ModelsServicer_to_server,
             models.Models(database, billing, clock),
-            models.POLICY,
+            models.ACCESS,
         ),
-        Room(
+        ServiceRegistration(
             files_pb2.DESCRIPTOR.services_by_name["Files"],
             files_pb2_grpc.add_FilesServicer_to_server,
             files.Files(database, clock, rules.retention.input_days, rules.limits.pictures_per_project),
-            files.POLICY,
+            files.ACCESS,
         ),
     ]
 
 
 async def serve(settings: GenerationSettings) -> None:
-    """Answer the RPCs of videos, models and files until told to end."""
+    """Return the RPCs of videos, models and files until told to end."""
     clock, database, rules = SystemClock(), Database(settings.database_url), profile.load(settings.profile)
     await database.require_revision("generation")
     with config.reading("the word lists of moderation"):
@@ -76,9 +76,9 @@ async def serve(settings: GenerationSettings) -> None:
     feed = Feed(database, orders.billing, orders.writer, clock, queue=orders.queue)
     await server.serve(
         settings,
-        rooms(orders, feed, rules),
+        registrations(orders, feed, rules),
         verifier=Verifier(clients.Tokens(auth).caller_keys, "generation", clock),
-        parts=[feed, Bell(database)],
+        parts=[feed, JobNotifier(database)],
         checks={"database": database.ping},
         on_stop=[orders.drain, auth.close, billing.close, database.close],
     )

@@ -69,10 +69,10 @@ class Billing:
         self._reading: asyncio.Task[None] | None = None
 
     async def quote(self, model: str, resolution: str, duration_seconds: int) -> Quote:
-        """Answer the price in force, at most QUOTE_FOR_SECONDS ago. Raises MODEL_UNKNOWN for a model without one, and
+        """Return the price in force, at most QUOTE_FOR_SECONDS ago. Raises MODEL_UNKNOWN for a model without one, and
         PEER_UNAVAILABLE.
 
-        Quotes are remembered by what the catalogue offers, so there are few. While billing is not connected they are
+        Quotes are remembered by what the catalog offers, so there are few. While billing is not connected they are
         asked for: that fails with nothing in doubt, which `authorize` would not.
         """
         usage, now = (model, resolution, duration_seconds), self._steady()
@@ -107,7 +107,7 @@ class Billing:
         max_price: money_pb2.Money | None,
         expire_time: datetime.datetime,
     ) -> int:
-        """Hold the price of a video; answers the micro-units held.
+        """Hold the price of a video; returns the micro-units held.
 
         Raises the refusals for money and slots, PEER_UNAVAILABLE when the clean-up was quicker and has ended the hold,
         and NotAnswered when it is not known whether money is held.
@@ -152,7 +152,7 @@ class Billing:
             request.page_token = page.next_page_token
 
     async def terms(self) -> Terms | None:
-        """Answer the published prices, at most 60 s old; older ones, or None, while billing does not answer.
+        """Return the published prices, at most 60 s old; older ones, or None, while billing does not answer.
 
         Who has old ones is not kept waiting: they are read anew in the background, by one call at a time.
         """
@@ -180,13 +180,13 @@ class Tokens:
         self._stub = tokens_pb2_grpc.TokensStub(channel)
 
     async def caller_keys(self) -> dict[str, bytes]:
-        """Answer the raw Ed25519 public keys by their kid."""
+        """Return the raw Ed25519 public keys by their kid."""
         answer = await self._stub.ListCallerKeys(tokens_pb2.ListCallerKeysRequest())
         return {key.kid: key.public_key for key in answer.keys}
 
 
 def micros(amount: money_pb2.Money) -> int:
-    """Answer the micro-units of a Money."""
+    """Return the micro-units of a Money."""
     return amount.units * _MICROS + amount.nanos // _NANOS
 
 

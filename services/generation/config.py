@@ -19,7 +19,7 @@ class GenerationSettings(Settings):
     generate_attempts: int = 3
     """How often a video is tried before it fails."""
     word_lists: Path = Path(__file__).parent / "moderation" / "words"
-    """Folder of moderation's word lists, `<list>/<language>.txt`; a deployer sets his own."""
+    """Folder of moderation's word lists, `<list>/<language>.txt`; a deployer sets their own."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,6 @@ class MediaSettings(Settings):
     uploads: int = 64
     """Uploads received at once; each may hold 32 MiB of the disk."""
     transfers_per_organization: int = 32
-    """Uploads and downloads of one organisation at once, waiting ones too; one more is refused."""
+    """Uploads and downloads of one organization at once, waiting ones too; one more is refused."""
     uploads_per_organization: int = 8
-    """Uploads of one organisation received at once; more wait."""
+    """Uploads of one organization received at once; more wait."""

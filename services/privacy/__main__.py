@@ -17,23 +17,23 @@ from services.runtime.clock import Clock, SystemClock, follow
 from services.runtime.config import from_env
 from services.runtime.database import Database, migrate
 from services.runtime.runner import Runner
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 
 
-def rooms(settings: PrivacySettings, database: Database, clock: Clock) -> list[Room]:
-    """Answer the gRPC services of this process."""
+def registrations(settings: PrivacySettings, database: Database, clock: Clock) -> list[ServiceRegistration]:
+    """Return the gRPC services of this process."""
     return [
-        Room(
+        ServiceRegistration(
             policies_pb2.DESCRIPTOR.services_by_name["Policies"],
             policies_pb2_grpc.add_PoliciesServicer_to_server,
             policies.Policies(database, clock, settings.acceptance_wait_seconds),
-            policies.POLICY,
+            policies.ACCESS,
         ),
-        Room(
+        ServiceRegistration(
             audit_pb2.DESCRIPTOR.services_by_name["Audit"],
             audit_pb2_grpc.add_AuditServicer_to_server,
             audit.Audit(database, clock),
-            audit.POLICY,
+            audit.ACCESS,
         ),
     ]
 
@@ -51,11 +51,11 @@ async def serve(settings: PrivacySettings) -> None:
         clock=clock,
         name="privacy",
         lease_seconds=settings.lease_seconds,
-        beat_seconds=settings.beat_seconds,
+        lease_renewal_seconds=settings.lease_renewal_seconds,
     )
     await server.serve(
         settings,
-        rooms(settings, database, clock),
+        registrations(settings, database, clock),
         verifier=Verifier(Tokens(auth).caller_keys, "privacy", clock),
         parts=[runner, Sweep(database, clock)],
         checks={"database": database.ping, "policies_told": told.ready},

@@ -25,7 +25,7 @@ class Tokens:
         self._stub = tokens_pb2_grpc.TokensStub(channel)
 
     async def caller_keys(self) -> dict[str, bytes]:
-        """Answer the raw Ed25519 public keys by their kid."""
+        """Return the raw Ed25519 public keys by their kid."""
         answer = await self._stub.ListCallerKeys(tokens_pb2.ListCallerKeysRequest())
         return {key.kid: key.public_key for key in answer.keys}
 

@@ -15,6 +15,6 @@ class PrivacySettings(Settings):
     health_port: int = 8114
     metrics_port: int = 8134
     policy_texts: Path = Path(__file__).parent / "policies" / "texts"
-    """Folder of the first published texts, `<kind>/<version, 4 digits>.<language>.md`; a deployer sets his own."""
+    """Folder of the first published texts, `<kind>/<version, 4 digits>.<language>.md`; a deployer sets their own."""
     acceptance_wait_seconds: float = 2.0
     """How long AcceptPolicy waits for auth to learn of it; the answer comes then in any case."""

@@ -1,4 +1,4 @@
-"""Who is calling: policies, the caller token (EdDSA JWT), and the call that is being served."""
+"""Who is calling: accesses, the caller token (EdDSA JWT), and the call that is being served."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ HEADER = "x-filmgate-caller"
 REQUEST_ID = "x-request-id"
 EDGE = "edge"
 SUITE = frozenset({"edge", "auth", "billing", "generation", "media", "worker", "privacy", "operator"})
-_LONGEST_TOKEN = 8192
+_MAX_TOKEN_LENGTH = 8192
 _REMEMBERED = 10_000
 _KEY_FETCH_SECONDS = 10.0
 _KEY_OLD_SECONDS = 300.0
@@ -30,7 +30,7 @@ _KEY_WAIT_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Policy:
+class Access:
     """Who may call a method. Made by PUBLIC, CALLER, SERVICE and STAFF."""
 
     kind: str
@@ -38,27 +38,27 @@ class Policy:
     peers: frozenset[str] = frozenset()
 
 
-PUBLIC = Policy("PUBLIC")
+PUBLIC = Access("PUBLIC")
 """Anyone whom the edge lets through: any peer with a certificate, no caller token."""
 
 
-def CALLER(scope: str, *forwarders: str) -> Policy:
+def CALLER(scope: str, *forwarders: str) -> Access:
     """A customer: a valid token bears `scope`, and the peer is the token's own presenter.
 
     A token that the edge presents comes through the edge, or through one of the named `forwarders`: media, which parses
     strangers' bytes, may use what a download brings it for nothing else (S10).
     """
-    return Policy("CALLER", scope, frozenset(forwarders))
+    return Access("CALLER", scope, frozenset(forwarders))
 
 
-def SERVICE(*peers: str) -> Policy:
+def SERVICE(*peers: str) -> Access:
     """One of the named peers of the suite, known by its certificate. The edge only where it is named."""
-    return Policy("SERVICE", peers=frozenset(peers))
+    return Access("SERVICE", peers=frozenset(peers))
 
 
-def STAFF(role: str) -> Policy:
+def STAFF(role: str) -> Access:
     """Staff in a role; until staff sign in, the certificate that bears the role's name."""
-    return Policy("STAFF", peers=frozenset({role}))
+    return Access("STAFF", peers=frozenset({role}))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,55 +107,55 @@ def leave(token: contextvars.Token[Call | None]) -> None:
 
 
 def call() -> Call | None:
-    """Answer the call being served, None outside of one (a job, a start-up)."""
+    """Return the call being served, None outside of one (a job, a start-up)."""
     return _call.get()
 
 
 def current() -> Caller:
-    """Answer the verified customer of a CALLER method. Raises LookupError anywhere else, which is a defect."""
+    """Return the verified customer of a CALLER method. Raises LookupError anywhere else, which is a defect."""
     serving = _call.get()
     if serving is None or serving.caller is None:
-        raise LookupError("there is no caller: the method's policy is not CALLER")
+        raise LookupError("there is no caller: the method's access is not CALLER")
     return serving.caller
 
 
 def peer() -> str:
-    """Answer the name of the calling process: the first DNS name of its certificate; empty outside of a call."""
+    """Return the name of the calling process: the first DNS name of its certificate; empty outside of a call."""
     return (_call.get() or Call()).peer
 
 
 def token() -> str:
-    """Answer the raw caller token, to forward it; empty where there is none."""
+    """Return the raw caller token, to forward it; empty where there is none."""
     return (_call.get() or Call()).token
 
 
 def request_id() -> str:
-    """Answer the id of the request being served; empty outside of a call."""
+    """Return the id of the request being served; empty outside of a call."""
     return (_call.get() or Call()).request_id
 
 
 def traceparent() -> str:
-    """Answer the W3C traceparent of the call being served, to carry its trace on; empty outside of a call."""
+    """Return the W3C traceparent of the call being served, to carry its trace on; empty outside of a call."""
     call = _call.get()
     return f"00-{call.trace_id}-{call.span_id}-0{int(call.sampled)}" if call and call.trace_id else ""
 
 
 def seconds_left() -> float | None:
-    """Answer how long the caller will still wait, in seconds; None when nobody set a limit."""
+    """Return how long the caller will still wait, in seconds; None when nobody set a limit."""
     deadline = (_call.get() or Call()).deadline
     return None if deadline is None else deadline - time.monotonic()
 
 
-def check_peer(policy: Policy, peer_name: str, caller: Caller | None) -> None:
-    """Raise PEER_NOT_ALLOWED or SCOPE_MISSING unless the policy lets them in. Anything unknown is out."""
-    allowed = policy.kind == "PUBLIC" or peer_name in policy.peers
-    if policy.kind == "CALLER":
-        forwarded = caller is not None and caller.presenter == EDGE and peer_name in policy.peers
+def check_peer(access: Access, peer_name: str, caller: Caller | None) -> None:
+    """Raise PEER_NOT_ALLOWED or SCOPE_MISSING unless the access lets them in. Anything unknown is out."""
+    allowed = access.kind == "PUBLIC" or peer_name in access.peers
+    if access.kind == "CALLER":
+        forwarded = caller is not None and caller.presenter == EDGE and peer_name in access.peers
         allowed = caller is not None and (forwarded or peer_name == caller.presenter)
     if not peer_name or not allowed:
         raise errors.PEER_NOT_ALLOWED()
-    if caller is not None and policy.kind == "CALLER" and policy.scope not in caller.scopes:
-        raise errors.SCOPE_MISSING(scope=policy.scope)
+    if caller is not None and access.kind == "CALLER" and access.scope not in caller.scopes:
+        raise errors.SCOPE_MISSING(scope=access.scope)
 
 
 def mint(
@@ -228,7 +228,7 @@ class Verifier:
             raise errors.PEER_UNAVAILABLE()
 
     async def verify(self, text: str) -> Caller:
-        """Answer the caller that a token names. Raises TOKEN_INVALID, TOKEN_EXPIRED, PEER_UNAVAILABLE (no keys)."""
+        """Return the caller that a token names. Raises TOKEN_INVALID, TOKEN_EXPIRED, PEER_UNAVAILABLE (no keys)."""
         now = self._clock.now().timestamp()
         mark = hashlib.sha256(text.encode()).digest()
         known = self._verified.get(mark)
@@ -247,7 +247,7 @@ class Verifier:
         return known[1]
 
     async def _claims(self, text: str) -> dict[str, Any]:
-        if not text or len(text) > _LONGEST_TOKEN:
+        if not text or len(text) > _MAX_TOKEN_LENGTH:
             raise errors.TOKEN_INVALID()
         try:
             key = await self._key(str(jwt.get_unverified_header(text).get("kid", "")))

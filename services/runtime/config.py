@@ -60,8 +60,8 @@ class Settings:
     """A file with seconds that tests add to the business time: `clock.follow`. On loopback only."""
     public_url: str = "http://127.0.0.1:8080"
     lease_seconds: float = 30.0
-    """How long a job is held without a sign of life; more than `beat_seconds`."""
-    beat_seconds: float = 5.0
+    """How long a job is held without a sign of life; more than `lease_renewal_seconds`."""
+    lease_renewal_seconds: float = 5.0
     log_level: str = "INFO"
     """One of LEVELS."""
     auth_address: str = "127.0.0.1:8101"
@@ -74,14 +74,16 @@ class Settings:
     def faults(self) -> list[str]:
         """Return what is wrong with values that each by itself can be read, a clause for each."""
         found = []
-        if not 0 < self.beat_seconds < self.lease_seconds:  # each lease would end before it is renewed: no job is done
-            found.append("FILMGATE_BEAT_SECONDS is not between 0 and FILMGATE_LEASE_SECONDS")
+        if (
+            not 0 < self.lease_renewal_seconds < self.lease_seconds
+        ):  # each lease would end before it is renewed: no job is done
+            found.append("FILMGATE_LEASE_RENEWAL_SECONDS is not between 0 and FILMGATE_LEASE_SECONDS")
         if self.log_level not in LEVELS:
             found.append(f"FILMGATE_LOG_LEVEL is none of {', '.join(LEVELS)}")
         return found
 
     def address(self, peer: str) -> str:
-        """Answer host:port of a peer by its name."""
+        """Return host:port of a peer by its name."""
         return str(getattr(self, f"{peer}_address"))
 
     @property

@@ -49,7 +49,7 @@ def column(element: int, *args: Any, **options: Any) -> MappedColumn[Any]:
 
 
 def partial_index(name: str, *columns: str, where: str = "") -> sa.Index:
-    """Declare an index of the rows without an end_time, and more narrowly of those that fulfil `where`.
+    """Declare an index of the rows without an end_time, and more narrowly of those that fulfill `where`.
 
     Whoever reads by it asks for `end_time IS NULL` too; whoever looks for one row by its id or key asks for a state
     instead. Else the planner, as long as its statistics know of few open rows, reads the whole index for each lookup.
@@ -98,13 +98,13 @@ class Database:
             raise
 
     @contextlib.asynccontextmanager
-    async def quick(self) -> AsyncIterator["Quick"]:
+    async def driver_transaction(self) -> AsyncIterator["DriverTransaction"]:
         """Open a transaction as `transaction` does, on the driver itself: for the statements of hot paths.
 
         It costs a fifth of a session's CPU. Raises PEER_UNAVAILABLE like `transaction`.
         """
         async with self._lent() as connection:
-            quick = Quick(connection)
+            quick = DriverTransaction(connection)
             try:
                 await connection.execute("BEGIN")
                 yield quick
@@ -116,10 +116,10 @@ class Database:
             act()
 
     @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncIterator["Quick"]:
-        """Answer what `quick` does, without a transaction around it: each statement sees what is committed then."""
+    async def autocommit(self) -> AsyncIterator["DriverTransaction"]:
+        """Lend a connection without a transaction around it: each statement sees what is committed then."""
         async with self._lent() as connection:
-            yield Quick(connection)
+            yield DriverTransaction(connection)
 
     @contextlib.asynccontextmanager
     async def _lent(self) -> AsyncIterator[Any]:
@@ -187,24 +187,24 @@ class Rows(list[Any]):
     """The rows of a statement, tuples with names, asked as SQLAlchemy's results are."""
 
     def first(self) -> Any:
-        """Answer the first row, None without one."""
+        """Return the first row, None without one."""
         return self[0] if self else None
 
     def one(self) -> Any:
-        """Answer the only row. Raises ValueError when there is not exactly one."""
+        """Return the only row. Raises ValueError when there is not exactly one."""
         (row,) = self
         return row
 
     def all(self) -> "Rows":
-        """Answer all rows."""
+        """Return all rows."""
         return self
 
     def scalar(self) -> Any:
-        """Answer the first column of the first row, None without one."""
+        """Return the first column of the first row, None without one."""
         return self[0][0] if self else None
 
 
-class Quick:
+class DriverTransaction:
     """What stands in a session's place on a hot path. `after_commit` is called when the transaction has committed.
 
     It runs only statements that a module keeps, since each is compiled once and remembered for ever.
@@ -215,7 +215,7 @@ class Quick:
         self.after_commit: list[Callable[[], object]] = []
 
     async def execute(self, statement: sa.Executable, values: Mapping[str, Any] | None = None) -> Rows:
-        """Run a statement with named values; answers its rows. JSONB comes and goes as Python has it."""
+        """Run a statement with named values; returns its rows. JSONB comes and goes as Python has it."""
         compiled = _compiled(statement)
         given = {**compiled.fixed, **(values or {})}
         with tracing.statement(compiled.text):
@@ -227,7 +227,7 @@ class Quick:
         return Rows(map(compiled.row, records))
 
 
-Session = AsyncSession | Quick
+Session = AsyncSession | DriverTransaction
 """A transaction that somebody has opened, in either way."""
 
 
@@ -303,7 +303,7 @@ def _config(service: str, connection: sa.Connection | None = None) -> Config:
 
 
 def tables_of(service: str) -> list[sa.Table]:
-    """Answer the tables of a service that are imported, with those of the runtime."""
+    """Return the tables of a service that are imported, with those of the runtime."""
     homes = (f"services.{service}.", "services.runtime.")
     return [
         mapper.local_table

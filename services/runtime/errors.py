@@ -16,10 +16,10 @@ from grpc_status import rpc_status
 
 Violations = Sequence[tuple[str, str]]
 """Pairs of a field and what is wrong with it."""
-_LONGEST_VALUE = 300
-_LONGEST_TEXT = 1000
+_MAX_VALUE_LENGTH = 300
+_MAX_TEXT_LENGTH = 1000
 """Characters of a sentence: values in words of ours."""
-_MOST_VIOLATIONS = 20
+_MAX_VIOLATIONS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Kind:
         if missing := wanted - metadata.keys():
             raise TypeError(f"{self.reason} needs {', '.join(sorted(missing))}")
         values = {name: _printable(value) for name, value in metadata.items()}
-        faults = list(violations[:_MOST_VIOLATIONS])
+        faults = list(violations[:_MAX_VIOLATIONS])
         if field and not faults:
             faults = [(field, self.text.format_map(values))]
         return Failure(self, values, faults, retry_after)
@@ -90,7 +90,7 @@ catalog = Catalog
 
 
 def domain(name: str) -> str:
-    """Answer the error domain of a process by its name: `billing.filmgate`."""
+    """Return the error domain of a process by its name: `billing.filmgate`."""
     return f"{name}.filmgate"
 
 
@@ -122,12 +122,12 @@ def to_status(failure: Failure, own_domain: str, request_id: str) -> status_pb2.
     told = {**failure.metadata, "request_id": request_id}
     metadata = {_printable(name): _printable(value) for name, value in told.items()}
     info = error_details_pb2.ErrorInfo(reason=kind.reason, domain=kind.domain or own_domain, metadata=metadata)
-    message = _printable(failure.message, _LONGEST_TEXT)
+    message = _printable(failure.message, _MAX_TEXT_LENGTH)
     status = status_pb2.Status(code=kind.code.value[0], message=message, details=[_packed(info)])
     if failure.violations:
         bad = error_details_pb2.BadRequest()
         for field, text in failure.violations:
-            bad.field_violations.add(field=_printable(field), description=_printable(text, _LONGEST_TEXT))
+            bad.field_violations.add(field=_printable(field), description=_printable(text, _MAX_TEXT_LENGTH))
         status.details.append(_packed(bad))
     if failure.retry_after is not None:
         delay = duration_pb2.Duration()
@@ -168,7 +168,7 @@ def _packed(message: Any) -> any_pb2.Any:
     return packed
 
 
-def _printable(value: object, longest: int = _LONGEST_VALUE) -> str:
+def _printable(value: object, longest: int = _MAX_VALUE_LENGTH) -> str:
     """Keep a value short and on one line: it may repeat what a stranger sent. What it returns is always Unicode."""
     text = str(value)[:longest]
     return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -22,7 +22,7 @@ _REQUIRED = field_behavior_pb2.FieldBehavior.Value("REQUIRED")
 _REQUEST_ID = re.compile(r"[!-~]{1,255}")
 _PRESENT = "be given"
 _DEPTH = 32
-_MOST_ITEMS = 1000  # where the contract names no max_items
+_MAX_ITEMS = 1000  # where the contract names no max_items
 
 
 def check(message: Message) -> None:
@@ -73,7 +73,7 @@ def _faults(message: Message, path: str, depth: int) -> Iterator[Fault]:
 
 def _repeated_faults(message: Message, field: FieldDescriptor, limits: Any, name: str, depth: int) -> Iterator[Fault]:
     values = getattr(message, field.name)
-    most = limits.max_items if limits is not None and limits.HasField("max_items") else _MOST_ITEMS
+    most = limits.max_items if limits is not None and limits.HasField("max_items") else _MAX_ITEMS
     if len(values) > most:
         yield name, f"have at most {most} items"
         return

@@ -1,6 +1,6 @@
 """What stands around every method, outermost first, for all four kinds of RPC, and the one home of `abort`:
 
-trace -> access log and metrics -> failures -> deadline -> caller -> policy -> required fields -> method
+trace -> access log and metrics -> failures -> deadline -> caller -> access -> required fields -> method
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from google.protobuf.message import Message
 from grpc_status import rpc_status
 
 from services.runtime import caller, errors, fields, ids, metrics, telemetry, tracing
-from services.runtime.caller import Call, Policy, Verifier
+from services.runtime.caller import Access, Call, Verifier
 
 DEFAULT_SECONDS = 10.0
-SHORTEST_SECONDS = 0.02
+MIN_SECONDS = 0.02
 _WORD = {False: "unary", True: "stream"}
 _REQUEST_ID = re.compile(r"[!-~]{1,64}")
 _FAULT_NAMES = "UNKNOWN DEADLINE_EXCEEDED UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS"
@@ -27,7 +27,7 @@ _FAULTS = {grpc.StatusCode[name] for name in _FAULT_NAMES.split()}
 """Codes that say that we failed, and not our caller."""
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 """What a peer that is not there answers; CANCELLED while it ends."""
-_NOBODY = Policy("NOBODY")
+_NOBODY = Access("NOBODY")
 Sent = dict[str, list[str]]
 log = telemetry.logger(__name__)
 
@@ -37,16 +37,16 @@ class _Undecodable:
 
 
 class Interceptors(grpc.aio.ServerInterceptor):
-    """The chain. `policies` maps full method names (/package.Service/Method) to who may call; no entry, no call."""
+    """The chain. `accesses` maps full method names (/package.Service/Method) to who may call; no entry, no call."""
 
-    def __init__(self, name: str, policies: Mapping[str, Policy], verifier: Verifier | None = None) -> None:
+    def __init__(self, name: str, accesses: Mapping[str, Access], verifier: Verifier | None = None) -> None:
         self._domain = errors.domain(name)
-        self._policies = policies
+        self._accesses = accesses
         self._verifier = verifier
         self._wrapped: dict[str, Any] = {}
 
     async def intercept_service(self, continuation: Callable[..., Any], details: Any) -> Any:
-        """Answer the method's handler with the chain around it; None (UNIMPLEMENTED) for an unknown method."""
+        """Return the method's handler with the chain around it; None (UNIMPLEMENTED) for an unknown method."""
         handler = await continuation(details)
         if handler is None:
             return None
@@ -106,19 +106,19 @@ class Interceptors(grpc.aio.ServerInterceptor):
 
     @contextlib.asynccontextmanager
     async def _admit(self, call: Call, streaming: bool, context: Any, sent: Sent) -> AsyncIterator[None]:
-        """Deadline, caller, policy."""
+        """Deadline, caller, access."""
         left = context.time_remaining()
-        if left is not None and left < SHORTEST_SECONDS:
+        if left is not None and left < MIN_SECONDS:
             raise errors.DEADLINE_TOO_SHORT()
         if left is None and not streaming:
             left = DEFAULT_SECONDS
         call.deadline = None if left is None else time.monotonic() + left
         try:
             async with asyncio.timeout(left) as limit:
-                policy = self._policies.get(call.method, _NOBODY)
-                if policy.kind == "CALLER":
+                access = self._accesses.get(call.method, _NOBODY)
+                if access.kind == "CALLER":
                     call.caller, call.token = await self._caller(sent)
-                caller.check_peer(policy, call.peer, call.caller)
+                caller.check_peer(access, call.peer, call.caller)
                 yield
         except TimeoutError:
             if limit.expired():

@@ -1,10 +1,10 @@
 """Work that must happen: a row written in the transaction of its cause, claimed under a lease, fenced by its attempt.
 
 States: WAITING (not before `due_time`), QUEUED, RUNNING (leased until `due_time`), DONE, DEAD (gave up), CANCELLED.
-A WAITING job is due by the business time, a lease ends by the host's (see `clock`): it lasts 30 s, extended every 5 s,
+A WAITING job is due by the business time, a lease ends by the host's (see `clock`): it lasts 30 s, renewed every 5 s,
 so hosts may differ by 25 s. One further ahead takes over living leases; the fence lets only the last attempt write.
 Fair share: within a kind and a priority, jobs go by virtual finish time = max(the pool's clock, the tenant's last) +
-cost / weight, set when they are enqueued. Jobs without a cost go by age. `runner` works them off.
+cost / weight, set when they are enqueued. Jobs without a cost go by age. `runner` runs them.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from sqlalchemy.orm import Mapped
 from filmgate.privacy.v1.elements_pb2 import Element
 from services.runtime import caller, ids
 from services.runtime.clock import Clock, SystemClock
-from services.runtime.database import Base, Database, Quick, Session, Time, column, create, partial_index
+from services.runtime.database import Base, Database, DriverTransaction, Session, Time, column, create, partial_index
 
 EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
 CHANNEL = "filmgate_jobs"
@@ -101,8 +101,8 @@ class LeaseLost(Exception):
     """The lease of this job has ended: another worker has it or may take it. Nothing of it may be written any more."""
 
 
-class Later(Exception):
-    """Raised by a handler: try again after so many seconds, without blame."""
+class RetryLater(Exception):
+    """Raised by a handler: try again after so many seconds, which does not count as an attempt."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -141,7 +141,7 @@ class Job:
 
 
 class Waker:
-    """Wakes a runner of this process when a job is enqueued in it; others look, or are told by a bell."""
+    """Wakes a runner of this process when a job is enqueued in it; others look, or are told by a JobListener."""
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
@@ -191,7 +191,7 @@ async def enqueue(
     weight: float = 1.0,
     max_attempts: int | None = None,
 ) -> bool:
-    """Write a job in the caller's transaction; answers False when a job with this key exists already.
+    """Write a job in the caller's transaction; returns False when a job with this key exists already.
 
     `now` is the business time; `run_at` None: as soon as it is committed. Lower `priority` goes first. `cost` (such as
     quoted GPU seconds) and `weight` share the kind fairly between tenants. `max_attempts` None: tried for ever.
@@ -209,15 +209,15 @@ async def enqueue(
 
 def wake_after(session: Session) -> None:
     """Wake the runners of this process when the transaction has committed: it has written a job that can run."""
-    if isinstance(session, Quick):
+    if isinstance(session, DriverTransaction):
         session.after_commit.append(wake)
     else:
         event.listen(session.sync_session, "after_commit", wake, once=True)
 
 
-async def ring(session: Session) -> None:
+async def notify(session: Session) -> None:
     """Tell all who listen on CHANNEL of this database that there are jobs; never in the transaction that made them."""
-    await session.execute(_RING)
+    await session.execute(_NOTIFY)
 
 
 def wake(_: object = None) -> None:
@@ -226,7 +226,7 @@ def wake(_: object = None) -> None:
         waker.wake()
 
 
-_RING = sa.text(f"NOTIFY {CHANNEL}")
+_NOTIFY = sa.text(f"NOTIFY {CHANNEL}")
 _PROMOTE = sa.text("""
 UPDATE jobs SET state = 'QUEUED' WHERE id IN (
   SELECT id FROM jobs WHERE state IN ('WAITING', 'RUNNING') AND end_time IS NULL AND kind = ANY(:kinds)
@@ -252,7 +252,7 @@ SELECT id, kind, key, payload, tenant, attempt, attempt - excused AS tries, max_
 FROM taken
 """).columns(payload=JSONB)
 
-_BEAT = sa.text("""
+_RENEW = sa.text("""
 UPDATE jobs SET due_time = :until FROM unnest(CAST(:ids AS text[]), CAST(:attempts AS int[])) AS held (id, attempt)
 WHERE jobs.id = held.id AND jobs.attempt = held.attempt AND jobs.state = 'RUNNING' AND jobs.due_time > :now
 RETURNING jobs.id, jobs.cancel
@@ -260,12 +260,12 @@ RETURNING jobs.id, jobs.cancel
 
 
 async def promote(session: Session, kinds: list[str], clock: Clock) -> None:
-    """Queue what waited until now, and what is leased to a worker that no longer beats."""
+    """Queue what waited until now, and what is leased to a worker that no longer renews it."""
     await session.execute(_PROMOTE, {"kinds": kinds, "now": clock.now(), "real": clock.real_now()})
 
 
 async def claim(session: Session, kinds: list[str], worker: str, clock: Clock, lease_seconds: float) -> Job | None:
-    """Take the next job of these kinds under a lease, or None. Commit it (`Database.reading` does), then work."""
+    """Take the next job of these kinds under a lease, or None. Commit it (`Database.autocommit` does), then work."""
     until = clock.real_now() + datetime.timedelta(seconds=lease_seconds)
     row = (await session.execute(_CLAIM, {"kinds": kinds, "worker": worker, "until": until})).first()
     if row is None:
@@ -278,11 +278,11 @@ async def claim(session: Session, kinds: list[str], worker: str, clock: Clock, l
     return job
 
 
-async def beat(session: Session, held: list[Job], clock: Clock, lease_seconds: float) -> set[str]:
-    """Extend the leases of jobs; answers the ids that are still held, and tells those that were asked to stop."""
+async def renew_leases(session: Session, held: list[Job], clock: Clock, lease_seconds: float) -> set[str]:
+    """Renew the leases of jobs; returns the ids that are still held, and tells those that were asked to stop."""
     until = (now := clock.real_now()) + datetime.timedelta(seconds=lease_seconds)
     values = {"ids": [job.id for job in held], "attempts": [job.attempt for job in held], "now": now, "until": until}
-    alive = {row.id: row.cancel for row in await session.execute(_BEAT, values)}
+    alive = {row.id: row.cancel for row in await session.execute(_RENEW, values)}
     for job in held:
         if job.id in alive:
             job.lease_until = until
@@ -303,32 +303,32 @@ async def release(session: AsyncSession, job: Job) -> None:
     job.ended = True
 
 
-async def put_off(session: AsyncSession, job: Job, seconds: float, *, excused: bool, error: str = "") -> None:
-    """Try again after so many seconds; excused: without blame. `error` is a class or reason. Raises LeaseLost."""
+async def reschedule(session: AsyncSession, job: Job, seconds: float, *, excused: bool, error: str = "") -> None:
+    """Try again after so many seconds; excused: uncounted. `error` is a class or reason. Raises LeaseLost."""
     due = job.clock.now() + datetime.timedelta(seconds=seconds)
     await _write(session, job, state="WAITING", due_time=due, excused=JobRow.excused + int(excused), error=error)
 
 
-async def note(session: AsyncSession, job: Job, **told: int) -> None:
+async def update_payload(session: AsyncSession, job: Job, **told: int) -> None:
     """Keep plain figures in a job's payload for its next attempts. Raises LeaseLost."""
     job.payload |= told
     await _write(session, job, payload=job.payload)
 
 
-async def bury(session: AsyncSession, job: Job) -> None:
-    """Give a job up for good. Raises LeaseLost."""
+async def dead_letter(session: AsyncSession, job: Job) -> None:
+    """Move a job to its dead letters: it is not tried again. Raises LeaseLost."""
     await _write(session, job, state="DEAD", end_time=job.clock.now())
 
 
 _FENCE = [JobRow.id == sa.bindparam("held"), JobRow.attempt == sa.bindparam("mine"), JobRow.due_time > _NOW]
 _FENCE.append(JobRow.state == "RUNNING")
 """Every write of a worker goes through this: same attempt, still running, lease not over."""
-_OWN = sa.select(JobRow.id).where(*_FENCE).with_for_update()
+_ASSERT_LEASE = sa.select(JobRow.id).where(*_FENCE).with_for_update()
 
 
-async def own(session: Session, job: Job) -> None:
+async def assert_lease(session: Session, job: Job) -> None:
     """Fence what a transaction writes without ending its job: the job stays ours until it commits. Raises LeaseLost."""
-    if not (await session.execute(_OWN, _held(job))).first():
+    if not (await session.execute(_ASSERT_LEASE, _held(job))).first():
         raise LeaseLost(job.id)
 
 
@@ -350,13 +350,13 @@ WHERE key = :key AND state IN ('WAITING', 'QUEUED', 'RUNNING') RETURNING state
 
 
 async def cancel(session: Session, key: str, now: datetime.datetime) -> bool:
-    """Ask a job to stop. True: it never will run. False: it runs (and is told at its beat) or has ended."""
+    """Ask a job to stop. True: it never will run. False: it runs (and learns of it by its next lease) or has ended."""
     found = await session.execute(_CANCEL, {"key": key, "now": now})
     return [row.state for row in found] == ["CANCELLED"]
 
 
 async def wait(database: Database, key: str, seconds: float) -> bool:
-    """Wait until a job has ended, at most so many seconds; answers whether it is DONE."""
+    """Wait until a job has ended, at most so many seconds; returns whether it is DONE."""
     until = time.monotonic() + seconds
     while True:
         async with database.transaction() as session:
@@ -366,7 +366,7 @@ async def wait(database: Database, key: str, seconds: float) -> bool:
         await asyncio.sleep(_POLL_SECONDS)
 
 
-class Census(NamedTuple):
+class QueueStats(NamedTuple):
     """How many jobs of a kind wait though they could run, are leased, were given up; and for how long the oldest that
     does not run could have run, in seconds."""
 
@@ -376,7 +376,7 @@ class Census(NamedTuple):
     age: float = 0.0
 
 
-_CENSUS = sa.text("""
+_QUEUE_STATS = sa.text("""
 SELECT kind, count(*) FILTER (WHERE state <> 'RUNNING' AND due_time <= :now) AS queued,
   count(*) FILTER (WHERE state = 'RUNNING') AS running, 0 AS dead,
   coalesce(max(extract(epoch FROM :now - greatest(create_time, run_at))) FILTER (WHERE state <> 'RUNNING'), 0) AS age
@@ -385,16 +385,16 @@ UNION ALL SELECT kind, 0, 0, count(*), 0 FROM jobs WHERE state = 'DEAD' AND kind
 """).bindparams(_NOW)
 
 
-async def census(session: AsyncSession, kinds: list[str], now: datetime.datetime) -> dict[str, Census]:
+async def queue_stats(session: AsyncSession, kinds: list[str], now: datetime.datetime) -> dict[str, QueueStats]:
     """Count the jobs of each of these kinds by the business time."""
-    found = dict.fromkeys(kinds, Census())
-    for kind, *counts in await session.execute(_CENSUS, {"kinds": kinds, "now": now}):
+    found = dict.fromkeys(kinds, QueueStats())
+    for kind, *counts in await session.execute(_QUEUE_STATS, {"kinds": kinds, "now": now}):
         queued, running, dead, age = (old + float(new) for old, new in zip(found[kind], counts, strict=True))
-        found[kind] = Census(int(queued), int(running), int(dead), max(0.0, age))
+        found[kind] = QueueStats(int(queued), int(running), int(dead), max(0.0, age))
     return found
 
 
 async def sweep(session: AsyncSession, before: datetime.datetime) -> int:
-    """Delete the jobs that ended before a moment (their keys may then be used again); answers how many."""
+    """Delete the jobs that ended before a moment (their keys may then be used again); returns how many."""
     statement = sa.delete(JobRow).where(JobRow.end_time < before, JobRow.state != "DEAD")
     return (await session.execute(statement)).rowcount  # type: ignore[attr-defined,no-any-return]

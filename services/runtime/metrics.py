@@ -95,7 +95,7 @@ def _instrument(name: str) -> tuple[Any, frozenset[str]]:
     return _meter().create_histogram(plain, **about, explicit_bucket_boundaries_advisory=_BUCKETS), labels
 
 
-def _labelled(name: str, kind: str, labels: Mapping[str, str]) -> Any:
+def _labeled(name: str, kind: str, labels: Mapping[str, str]) -> Any:
     instrument, wanted = _instrument(name)
     if labels.keys() != wanted or TABLE[name].kind != kind:
         raise KeyError(f"{name} is a {TABLE[name].kind} with the labels {sorted(wanted)}")
@@ -104,17 +104,17 @@ def _labelled(name: str, kind: str, labels: Mapping[str, str]) -> Any:
 
 def count(name: str, value: float = 1, **labels: str) -> None:
     """Add to a counter."""
-    _labelled(name, COUNTER, labels).add(value, labels)
+    _labeled(name, COUNTER, labels).add(value, labels)
 
 
-def tell(name: str, value: float, **labels: str) -> None:
+def set_gauge(name: str, value: float, **labels: str) -> None:
     """Set a gauge; it keeps its value until it is told another."""
-    _labelled(name, GAUGE, labels).set(value, labels)
+    _labeled(name, GAUGE, labels).set(value, labels)
 
 
 def observe(name: str, value: float, **labels: str) -> None:
     """Put a value into a histogram."""
-    _labelled(name, HISTOGRAM, labels).record(value, labels)
+    _labeled(name, HISTOGRAM, labels).record(value, labels)
 
 
 def watch(name: str, read: Readings) -> None:
@@ -157,7 +157,7 @@ class _Page(http.server.BaseHTTPRequestHandler):
 def serve(address: str, port: int) -> Callable[[], None]:
     """Serve the page on plain HTTP, from threads, so that a process whose loop hangs can be seen hanging.
 
-    Port 0: not at all. Answers what ends it. Raises OSError when the port is taken.
+    Port 0: not at all. Returns what ends it. Raises OSError when the port is taken.
     """
     _watch_process()
     if not port:

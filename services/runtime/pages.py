@@ -21,7 +21,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from services.runtime import errors
 
 DEFAULT_SIZE = 50
-MOST = 200
+MAX_SIZE = 200
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 Key = tuple[datetime.datetime, str]
@@ -42,7 +42,7 @@ class Page:
         return query.order_by(time.desc(), id.desc()).limit(self.size + 1)
 
     def cut(self, rows: Sequence[Row], request: Message, key: Callable[[Row], Key]) -> tuple[list[Row], str]:
-        """Answer (rows of this page, next_page_token); the token is empty at the end and only there."""
+        """Return (rows of this page, next_page_token); the token is empty at the end and only there."""
         kept = list(rows[: self.size])
         return kept, token(key(kept[-1]), request) if len(rows) > self.size else ""
 
@@ -52,7 +52,7 @@ def page(request: Message) -> Page:
     size, text = request.page_size, request.page_token  # type: ignore[attr-defined]
     if size < 0:
         raise errors.FIELD_INVALID(field="page_size", limit="not be negative")
-    return Page(min(size or DEFAULT_SIZE, MOST), _key(text, request) if text else None)
+    return Page(min(size or DEFAULT_SIZE, MAX_SIZE), _key(text, request) if text else None)
 
 
 def token(last: Key, request: Message) -> str:

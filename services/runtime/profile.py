@@ -46,7 +46,7 @@ class Age:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrialCredit:
-    """Credit that a new organisation gets, in millionths of the currency; 0 for none."""
+    """Credit that a new organization gets, in millionths of the currency; 0 for none."""
 
     amount_micros: int
     currency: str

@@ -1,4 +1,4 @@
-"""Works off jobs: claims while a slot is free, beats for all it holds, retries, gives up, drains. See `jobs`."""
+"""Runs jobs: claims while a slot is free, renews the leases of all it holds, retries, gives up, drains. See `jobs`."""
 
 import asyncio
 import contextlib
@@ -17,11 +17,11 @@ from services.runtime.jobs import Job
 
 POLL_SECONDS = 0.2
 PAUSE_SECONDS = 1.0
-SHORTEST_RETRY_SECONDS = 0.5
-LONGEST_RETRY_SECONDS = 60.0
-_CENSUS_SECONDS, _OLD_SECONDS = 15.0, 60.0
+MIN_RETRY_SECONDS = 0.5
+MAX_RETRY_SECONDS = 60.0
+_STATS_SECONDS, _OLD_SECONDS = 15.0, 60.0
 Handler = Callable[[Job], Awaitable[object]]
-Buried = Callable[[AsyncSession, Job], Awaitable[object]]
+OnDead = Callable[[AsyncSession, Job], Awaitable[object]]
 Ready = Callable[[], Awaitable[bool]]
 log = telemetry.logger(__name__)
 
@@ -30,10 +30,10 @@ class Runner:
     """Runs handlers (by kind) for jobs of a database, at most `concurrency` at once, and as many again that have left
     their slots (`Job.leave_slot`) since all that is left of them needs no scarce thing.
 
-    A handler that returns has done its job; one that raises Later is tried again without blame; another exception is
-    tried again with growing pauses until `max_attempts`. Then the job is DEAD, and `buried[kind](session, job)` runs in
-    the transaction that says so. A job whose worker was killed comes back when its lease ends. While `ready` answers
-    False nothing is claimed.
+    A handler that returns has done its job; one that raises RetryLater is tried again, which does not count as an
+    attempt; another exception is tried again with growing pauses until `max_attempts`. Then the job is DEAD, and
+    `on_dead[kind](session, job)` runs in the transaction that says so. A job whose worker was killed comes back when
+    its lease ends. While `ready` returns False nothing is claimed.
     """
 
     def __init__(
@@ -44,18 +44,18 @@ class Runner:
         clock: Clock | None = None,
         name: str = "runner",
         lease_seconds: float = 30.0,
-        beat_seconds: float = 5.0,
+        lease_renewal_seconds: float = 5.0,
         concurrency: int = 4,
-        buried: Mapping[str, Buried] | None = None,
+        on_dead: Mapping[str, OnDead] | None = None,
         ready: Ready | None = None,
     ) -> None:
         self.database = database
         self._handlers = dict(handlers)
-        self._buried = dict(buried or {})
+        self._on_dead = dict(on_dead or {})
         self._ready = ready
         self._clock = clock or SystemClock()
         self._name = name
-        self._lease, self._beat = lease_seconds, beat_seconds
+        self._lease, self._renewal = lease_seconds, lease_renewal_seconds
         self._slots, self._most = asyncio.Semaphore(concurrency), 2 * concurrency
         self._held: dict[str, tuple[Job, asyncio.Task[None]]] = {}
         self._waker = jobs.Waker()
@@ -64,7 +64,7 @@ class Runner:
 
     async def run(self) -> None:
         """Work until drained. A database that does not answer is waited for."""
-        beside = [asyncio.create_task(self._beat_for_ever()), asyncio.create_task(self._count_for_ever())]
+        beside = [asyncio.create_task(self._renew_for_ever()), asyncio.create_task(self._count_for_ever())]
         try:
             while not self._draining:
                 try:
@@ -89,7 +89,7 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def run_due(self) -> int:
-        """Work off everything that is due now, one after the other; answers how many. For tests and commands."""
+        """Run everything that is due now, one after the other; returns how many. For tests and commands."""
         worked = 0
         while job := await self._next():
             await self._work(job)
@@ -113,7 +113,7 @@ class Runner:
             await self._close(claimed, lambda session: jobs.release(session, claimed))
             self._slots.release()
         elif job is not None:
-            self._let_go(job.id)
+            self._stop_earlier(job.id)
             job.slot = self._slots
             task = asyncio.create_task(self._hold(job))
             self._held[job.id] = (job, task)
@@ -127,7 +127,7 @@ class Runner:
             tasks = [task for _, task in self._held.values()]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED, timeout=POLL_SECONDS)
 
-    def _let_go(self, job_id: str) -> None:
+    def _stop_earlier(self, job_id: str) -> None:
         """Stop the handler of an earlier attempt: a process that was frozen may claim again what it still works on."""
         if job_id in self._held:
             job, task = self._held[job_id]
@@ -139,9 +139,9 @@ class Runner:
         kinds = list(self._handlers)
         if time.monotonic() - self._promoted >= pause:
             self._promoted = time.monotonic()
-            async with self.database.reading() as session:
+            async with self.database.autocommit() as session:
                 await jobs.promote(session, kinds, self._clock)
-        async with self.database.reading() as session:
+        async with self.database.autocommit() as session:
             return await jobs.claim(session, kinds, self._name, self._clock, self._lease)
 
     async def _hold(self, job: Job) -> None:
@@ -173,7 +173,7 @@ class Runner:
             tracing.end(opened, failed=outcome in ("retried", "dead"), **told)
 
     async def _attempt(self, job: Job) -> str:
-        """Try once; answers how it went: done, later, retried, dead, or lost with the lease."""
+        """Try once; returns how it went: done, later, retried, dead, or lost with the lease."""
         if job.max_attempts is not None and job.tries > job.max_attempts:
             return await self._give_up(job)  # its last worker died with it
         try:
@@ -183,9 +183,9 @@ class Runner:
         except jobs.LeaseLost:
             log.warning("lease_lost", kind=job.kind, job=job.id, attempt=job.attempt)
             return "lost"
-        except jobs.Later as later:
+        except jobs.RetryLater as later:
             seconds = later.seconds
-            await self._close(job, lambda session: jobs.put_off(session, job, seconds, excused=True))
+            await self._close(job, lambda session: jobs.reschedule(session, job, seconds, excused=True))
             return "later"
         except Exception as fault:  # noqa: BLE001  whatever a handler raises is a failed try
             return await self._blame(job, fault)
@@ -196,29 +196,29 @@ class Runner:
         log.fault("job_failed", fault, kind=job.kind, job=job.id, attempt=job.attempt, reason=reason)
         if job.max_attempts is not None and job.tries >= job.max_attempts:
             return await self._give_up(job)
-        pause = min(LONGEST_RETRY_SECONDS, SHORTEST_RETRY_SECONDS * 2 ** min(job.tries - 1, 10))
+        pause = min(MAX_RETRY_SECONDS, MIN_RETRY_SECONDS * 2 ** min(job.tries - 1, 10))
         pause *= 0.8 + 0.4 * random.random()  # noqa: S311  spreads retries, guards nothing
-        await self._close(job, lambda session: jobs.put_off(session, job, pause, excused=False, error=reason))
+        await self._close(job, lambda session: jobs.reschedule(session, job, pause, excused=False, error=reason))
         return "retried"
 
     async def _give_up(self, job: Job) -> str:
         """Tell the job's owner in the transaction that makes it DEAD; if that fails it is told again later."""
 
         async def end(session: AsyncSession) -> None:
-            if job.kind in self._buried:
-                await self._buried[job.kind](session, job)
-            await jobs.bury(session, job)
+            if job.kind in self._on_dead:
+                await self._on_dead[job.kind](session, job)
+            await jobs.dead_letter(session, job)
 
         if await self._close(job, end):
             log.error("job_dead", kind=job.kind, job=job.id, attempt=job.attempt)
             return "dead"
         await self._close(
-            job, lambda session: jobs.put_off(session, job, LONGEST_RETRY_SECONDS, excused=False, error="buried")
+            job, lambda session: jobs.reschedule(session, job, MAX_RETRY_SECONDS, excused=False, error="dead letter")
         )
         return "retried"
 
     async def _close(self, job: Job, write: Callable[[AsyncSession], Awaitable[None]]) -> bool:
-        """Write an end; when that fails the lease runs out and the job comes back. Answers whether it was written."""
+        """Write an end; when that fails the lease runs out and the job comes back. Returns whether it was written."""
         try:
             async with self.database.transaction() as session:
                 await write(session)
@@ -230,35 +230,35 @@ class Runner:
             return True
         return False
 
-    async def _beat_for_ever(self) -> None:
-        """Beat for all held jobs in one statement, in a task of its own, so that a busy handler does not stop it."""
+    async def _renew_for_ever(self) -> None:
+        """Renew all leases in one statement, in a task of its own, so that a busy handler does not stop it."""
         while True:
-            await asyncio.sleep(self._beat)
-            await self.beat()
+            await asyncio.sleep(self._renewal)
+            await self.renew_leases()
 
     async def _count_for_ever(self) -> None:
         while True:
             await self.count()
-            await asyncio.sleep(_CENSUS_SECONDS)
+            await asyncio.sleep(_STATS_SECONDS)
 
     async def count(self) -> None:
         """Measure the queues once. A kind of which a job has waited long is said: an effect that does not arrive must
         not go unnoticed."""
         try:
             async with self.database.transaction() as session:
-                found = await jobs.census(session, list(self._handlers), self._clock.now())
+                found = await jobs.queue_stats(session, list(self._handlers), self._clock.now())
         except Exception as fault:  # noqa: BLE001  the next count may reach the database
             log.warning("jobs_not_counted", error=fault, worker=self._name)
             return
         for kind, of in found.items():
-            metrics.tell("filmgate_jobs_queued", of.queued, kind=kind)
-            metrics.tell("filmgate_jobs_running", of.running, kind=kind)
-            metrics.tell("filmgate_jobs_dead", of.dead, kind=kind)
-            metrics.tell("filmgate_jobs_queue_age_seconds", of.age, kind=kind)
+            metrics.set_gauge("filmgate_jobs_queued", of.queued, kind=kind)
+            metrics.set_gauge("filmgate_jobs_running", of.running, kind=kind)
+            metrics.set_gauge("filmgate_jobs_dead", of.dead, kind=kind)
+            metrics.set_gauge("filmgate_jobs_queue_age_seconds", of.age, kind=kind)
             if of.age > _OLD_SECONDS:
                 log.warning("jobs_old", kind=kind, seconds=round(of.age))
 
-    async def beat(self) -> None:
+    async def renew_leases(self) -> None:
         """Extend all leases once, and stop the handlers of jobs whose lease is gone or cannot be extended in time."""
         working = list(self._held.values())
         held = [job for job, _ in working]
@@ -266,10 +266,10 @@ class Runner:
             return
         alive: set[str] | None = None
         try:
-            async with self.database.reading() as session:
-                alive = await jobs.beat(session, held, self._clock, self._lease)
-        except Exception as fault:  # noqa: BLE001  the next beat may reach the database
-            log.fault("beat_failed", fault, worker=self._name)
+            async with self.database.autocommit() as session:
+                alive = await jobs.renew_leases(session, held, self._clock, self._lease)
+        except Exception as fault:  # noqa: BLE001  the next renewal may reach the database
+            log.fault("lease_renewal_failed", fault, worker=self._name)
         now = self._clock.real_now()
         for job, task in working:
             gone = job.lease_until <= now if alive is None else job.id not in alive

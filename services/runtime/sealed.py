@@ -25,7 +25,7 @@ class Forgotten(Exception):
 
 
 class Sealer:
-    """Seals with AES-256-GCM under the key of a subject (an account's or organisation's id); see the module.
+    """Seals with AES-256-GCM under the key of a subject (an account's or organization's id); see the module.
 
     Keys are read anew at each use, so that a destroyed key is gone in all processes at once.
     """
@@ -52,12 +52,12 @@ class Sealer:
             raise ValueError("sealed for another subject or element, or damaged") from None
 
     def index(self, element: int, text: str) -> bytes:
-        """Answer the keyed hash by which a sealed text is looked up (32 bytes). Give it the text in normal form."""
+        """Return the keyed hash by which a sealed text is looked up (32 bytes). Give it the text in normal form."""
         key = self._key(self._folder / _INDEX, create=True)
         return hmac.digest(key, f"{element}|{text}".encode(), hashlib.sha256)
 
     def forget(self, subject: str) -> bool:
-        """Destroy a subject's key for ever; answers whether there was one."""
+        """Destroy a subject's key for ever; returns whether there was one."""
         path = self._path(subject)
         try:
             with path.open("r+b") as key:
@@ -73,7 +73,7 @@ class Sealer:
     def _path(self, subject: str) -> Path:
         """The file of a subject's key. Only ids of ours become file names."""
         if not ids.is_id(subject.partition("_")[0], subject) or not subject[:3].isalpha():
-            raise ValueError("a subject is the id of an account or an organisation")
+            raise ValueError("a subject is the id of an account or an organization")
         return self._folder / f"{subject}.key"
 
     def _key(self, path: Path, *, create: bool) -> bytes:

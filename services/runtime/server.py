@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from services.runtime import channels, clock, metrics, telemetry
-from services.runtime.caller import STAFF, Policy, Verifier
+from services.runtime.caller import STAFF, Access, Verifier
 from services.runtime.config import Settings, StartFault
 from services.runtime.interceptors import Interceptors
 
@@ -47,17 +47,17 @@ log = telemetry.logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Room:
-    """One gRPC service of a process: its descriptor, the generated add function, the servicer, its POLICY table."""
+class ServiceRegistration:
+    """One gRPC service of a process: its descriptor, the generated add function, the servicer, its ACCESS table."""
 
     service: ServiceDescriptor
     add: Callable[[Any, Any], None]
     servicer: Any
-    policy: Mapping[str, Policy]
+    access: Mapping[str, Access]
 
 
-class Part(Protocol):
-    """Something that works beside the server for as long as the process lives, such as a jobs.Runner."""
+class BackgroundTask(Protocol):
+    """What works beside the server for as long as the process lives, such as a jobs.Runner."""
 
     async def run(self) -> None:
         """Work until drained or cancelled."""
@@ -70,7 +70,7 @@ class Part(Protocol):
 
 @dataclasses.dataclass
 class Server:
-    """A built server, and a part of its process (see `Part`); `port` is where it listens."""
+    """A built server, and a part of its process (see `BackgroundTask`); `port` is where it listens."""
 
     grpc_server: Any
     port: int
@@ -80,11 +80,11 @@ class Server:
         await self.grpc_server.start()
 
     async def run(self) -> None:
-        """Return when the port is closed; raise what closed it when that was not `stop`. A part: see `Part`."""
+        """Return when the port is closed; raise what closed it when that was not `stop`. See `BackgroundTask`."""
         await _closed(self.grpc_server)
 
     async def drain(self, seconds: float) -> None:
-        """Stop within so many seconds. A part: see `Part`."""
+        """Stop within so many seconds. See `BackgroundTask`."""
         await self.stop(seconds)
 
     async def stop(self, grace: float | None = None) -> None:
@@ -103,27 +103,32 @@ async def _closed(grpc_server: Any) -> None:
 
 
 def build(
-    settings: Settings, rooms: Sequence[Room], verifier: Verifier | None = None, port: int | None = None
+    settings: Settings,
+    registrations: Sequence[ServiceRegistration],
+    verifier: Verifier | None = None,
+    port: int | None = None,
 ) -> Server:
     """Build a server on `settings.bind` and the process's port (0: a free one).
 
-    Raises ValueError when a POLICY table does not name exactly the methods of its service, RuntimeError when the port
+    Raises ValueError when a ACCESS table does not name exactly the methods of its service, RuntimeError when the port
     is taken.
     """
-    rooms = [*rooms, _reflection_room([room.service.full_name for room in rooms])]
-    policies: dict[str, Policy] = {}
-    for room in rooms:
-        if set(room.policy) != set(room.service.methods_by_name):
-            odd = set(room.policy) ^ set(room.service.methods_by_name)
-            raise ValueError(f"POLICY of {room.service.full_name} is wrong about {', '.join(sorted(odd))}")
-        policies |= {f"/{room.service.full_name}/{method}": policy for method, policy in room.policy.items()}
+    registrations = [*registrations, _reflection([registration.service.full_name for registration in registrations])]
+    accesses: dict[str, Access] = {}
+    for registration in registrations:
+        if set(registration.access) != set(registration.service.methods_by_name):
+            odd = set(registration.access) ^ set(registration.service.methods_by_name)
+            raise ValueError(f"ACCESS of {registration.service.full_name} is wrong about {', '.join(sorted(odd))}")
+        accesses |= {
+            f"/{registration.service.full_name}/{method}": access for method, access in registration.access.items()
+        }
     grpc_server = grpc.aio.server(
-        interceptors=[Interceptors(settings.name, policies, verifier)],
+        interceptors=[Interceptors(settings.name, accesses, verifier)],
         options=[*channels.OPTIONS, *_OPTIONS],
         maximum_concurrent_rpcs=10_000,  # open watchers count too
     )
-    for room in rooms:
-        room.add(room.servicer, grpc_server)
+    for registration in registrations:
+        registration.add(registration.servicer, grpc_server)
     authority, certificate, key = settings.tls()
     credentials = grpc.ssl_server_credentials([(key, certificate)], authority, require_client_auth=True)
     wanted = settings.port if port is None else port
@@ -134,17 +139,17 @@ _OPTIONS = [
     ("grpc.so_reuseport", 0),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    # The edge lets 8 KiB of headers through; without room for the rest of ours, a long one would answer 429.
+    # The edge lets 8 KiB of headers through; without registration for the rest of ours, a long one would answer 429.
     ("grpc.max_metadata_size", 32 * 1024),
     ("grpc.absolute_max_metadata_size", 64 * 1024),
 ]
 
 
-def _reflection_room(names: Sequence[str]) -> Room:
+def _reflection(names: Sequence[str]) -> ServiceRegistration:
     """Reflection, for the operator's certificate alone."""
     service = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
     servicer = reflection.aio.ReflectionServicer([*names, reflection.SERVICE_NAME])
-    return Room(
+    return ServiceRegistration(
         service, reflection_pb2_grpc.add_ServerReflectionServicer_to_server, servicer,
         {"ServerReflectionInfo": STAFF("operator")},
     )  # fmt: skip
@@ -199,17 +204,17 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the libra
             metrics.observe("filmgate_process_lag_seconds", max(0.0, time.monotonic() - asleep - _EVERY_SECONDS))
 
     async def check(self) -> bool:
-        """Run all checks once and set what is answered; answers whether all held."""
+        """Run all checks once and set what is answered; returns whether all held."""
         failed = [name for name, check in self._checks.items() if not await _holds(check)]
         self._states[""] = _NOT_SERVING if failed or self._leaves else _SERVING
-        metrics.tell("filmgate_process_ready", int(not failed))
+        metrics.set_gauge("filmgate_process_ready", int(not failed))
         if self._served is not (not failed):
             self._served = not failed
             log.info("health_changed", state="not_serving" if failed else "serving", failed=failed)
         return not failed
 
     async def drain(self, _seconds: float) -> None:
-        """Answer NOT_SERVING for good, at once. A part: see `Part`."""
+        """Return NOT_SERVING for good, at once. See `BackgroundTask`."""
         self._leaves = True
         self._states |= dict.fromkeys(self._states, _NOT_SERVING)
 
@@ -229,26 +234,26 @@ async def _holds(check: Callable[[], Awaitable[object]]) -> bool:
 
 async def serve(
     settings: Settings,
-    rooms: Sequence[Room] = (),
+    registrations: Sequence[ServiceRegistration] = (),
     *,
     verifier: Verifier | None = None,
-    parts: Sequence[Part] = (),
+    parts: Sequence[BackgroundTask] = (),
     checks: Mapping[str, Callable[[], Awaitable[object]]] | None = None,
     on_stop: Sequence[Callable[[], Awaitable[object]]] = (),
     grace: float = GRACE_SECONDS,
     embedded: Sequence[str] = (),
 ) -> None:
-    """Run the process until SIGTERM or SIGINT: not serving, drain, stop. Without rooms there is no gRPC port.
+    """Run the process until SIGTERM or SIGINT: not serving, drain, stop. Without registrations there is no gRPC port.
 
     It serves only after the verifier has keys and the checks held once. A part that ends by itself ends the process
     with RuntimeError, so that its supervisor starts it anew, and so does a gRPC port that closes by itself; a `bind`
     for which `refuse_outside` raises does too.
     """
     refuse_outside(settings, embedded)
-    ended, hide = _end_signal(), _measured(settings)
+    ended, stop_metrics = _end_signal(), _measured(settings)
     ready = {**(checks or {}), **({"caller_keys": verifier.ready} if verifier else {})}
     well = Health(settings.bind, settings.health_port, ready)
-    built = build(settings, rooms, verifier) if rooms else None
+    built = build(settings, registrations, verifier) if registrations else None
     await well.start()
     if built:
         await built.start()
@@ -264,7 +269,7 @@ async def serve(
     finally:
         await _cancel(stop, *tasks)
         await well.stop()
-        for end in (hide, *on_stop):
+        for end in (stop_metrics, *on_stop):
             await end()
         log.info("stopped")
 
@@ -315,8 +320,8 @@ def refuse_outside(settings: Settings, embedded: Sequence[str]) -> None:
 
 
 def _measured(settings: Settings) -> Callable[[], Awaitable[object]]:
-    """Show the metrics, and among them until when our certificate holds; answers what ends it."""
+    """Show the metrics, and among them until when our certificate holds; returns what ends it."""
     certificate = x509.load_pem_x509_certificate(settings.tls()[1])
-    metrics.tell("filmgate_certificate_end_seconds", certificate.not_valid_after_utc.timestamp())
-    hide = metrics.serve(settings.bind, settings.metrics_port)
-    return lambda: asyncio.to_thread(hide)
+    metrics.set_gauge("filmgate_certificate_end_seconds", certificate.not_valid_after_utc.timestamp())
+    stop_metrics = metrics.serve(settings.bind, settings.metrics_port)
+    return lambda: asyncio.to_thread(stop_metrics)

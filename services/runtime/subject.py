@@ -14,7 +14,7 @@ _SUITE = "filmgate."
 
 @functools.cache
 def rule(element: int) -> elements_pb2.ElementRule:
-    """Answer the rule of an element. Raises KeyError for a number that is none."""
+    """Return the rule of an element. Raises KeyError for a number that is none."""
     value = elements_pb2.Element.DESCRIPTOR.values_by_number[element]
     rules: Any = elements_pb2.rule
     found: elements_pb2.ElementRule = value.GetOptions().Extensions[rules]
@@ -22,7 +22,7 @@ def rule(element: int) -> elements_pb2.ElementRule:
 
 
 def element_of(field: FieldDescriptor) -> int:
-    """Answer the element that a proto field names, 0 for none."""
+    """Return the element that a proto field names, 0 for none."""
     elements: Any = elements_pb2.element
     return int(field.GetOptions().Extensions[elements])
 
@@ -64,9 +64,9 @@ def is_personal(table: sa.Table) -> bool:
 
 
 def subject_path(table: sa.Table) -> list[sa.Column[object]]:
-    """Answer the columns that lead from a row to its account or organisation, [] when nothing does.
+    """Return the columns that lead from a row to its account or organization, [] when nothing does.
 
-    One column where the table names the account or organisation itself, else foreign keys to a table that does.
+    One column where the table names the account or organization itself, else foreign keys to a table that does.
     """
     return _path(table, frozenset())
 

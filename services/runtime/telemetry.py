@@ -28,7 +28,7 @@ OPERATIONAL = frozenset(
     slots stage state status table total version worker""".split()  # noqa: SIM905  a list of one word a line would say no more
 )
 """Keys whose values are about the service and never about a person."""
-_LONGEST = 200
+_MAX_LENGTH = 200
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _hash_key = os.urandom(32)
 _process = ""
@@ -179,7 +179,7 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in list(value)[:50]]
-    return str(value)[:_LONGEST].encode(errors="replace").decode()  # no line is lost over half a surrogate pair (F4)
+    return str(value)[:_MAX_LENGTH].encode(errors="replace").decode()  # no line is lost over half a surrogate pair (F4)
 
 
 def _frames(fault: BaseException) -> list[str]:

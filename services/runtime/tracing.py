@@ -31,7 +31,7 @@ _VALUES = re.compile(r"'(?:[^']|'')*'|(?<![$\w])\d+(?:\.\d+)?\b")
 _TEXT = "db.statement"
 _KEPT = ("request_id", "db.system", _TEXT)
 """Attributes beside the operational words. A statement's text has no values of ours, and loses what looks like one."""
-_LONGEST_STATEMENT = 500
+_MAX_STATEMENT_LENGTH = 500
 _NOTHING: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
 
 
@@ -155,7 +155,7 @@ class Redacted:
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Have the exporter send what it holds; answers whether it did in time."""
+        """Have the exporter send what it holds; returns whether it did in time."""
         return self._exporter.force_flush(timeout_millis)
 
 
@@ -177,5 +177,5 @@ def _shown(attributes: Mapping[str, Any]) -> dict[str, Any]:
     shown = {name: telemetry.shown(name, value) for name, value in attributes.items() if name not in _KEPT}
     kept = {name: str(attributes[name]) for name in _KEPT if name in attributes}
     if _TEXT in kept:
-        kept[_TEXT] = " ".join(_VALUES.sub("?", kept[_TEXT]).split())[:_LONGEST_STATEMENT]
+        kept[_TEXT] = " ".join(_VALUES.sub("?", kept[_TEXT]).split())[:_MAX_STATEMENT_LENGTH]
     return {**kept, **{name: value for name, value in shown.items() if value != telemetry.HIDDEN}}

@@ -91,7 +91,7 @@ async def freezer(suite: Suite) -> AsyncIterator[Freezer]:
 
 
 async def ended(client: Client, video: str, seconds: float = 60) -> dict:
-    """Wait until a video is ended and settled; answers it."""
+    """Wait until a video is ended and settled; returns it."""
     async with asyncio.timeout(seconds):
         async for event in client.watch(video):
             if event.get("final"):

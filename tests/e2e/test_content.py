@@ -79,7 +79,7 @@ async def test_a_part_is_sent_as_asked(content, asked, start, end):
 
 
 @pytest.mark.parametrize("asked", ["bytes=5-2", "pages=1-2", "bytes=a-b", "bytes=0-1,4-5"])
-async def test_a_range_that_cannot_be_honoured_may_be_passed_over(content, asked):
+async def test_a_range_that_cannot_be_honored_may_be_passed_over(content, asked):
     answer = await content(range=asked)
     assert (answer.status_code, answer.content) == (200, PICTURE)
 

@@ -34,7 +34,7 @@ PROJECT = ProjectConfig(generation=GENERATION, phases=PHASES)
 CONFIG = SchemathesisConfig(seed=SEED, projects=ProjectsConfig(default=PROJECT))
 DOCUMENTED = json.loads(DOCUMENT.read_text())
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENTED, config=CONFIG)
-LEAST = 250
+MIN_REQUESTS = 250
 """Requests that each process of the tests must have sent; both together send about 3,000."""
 
 
@@ -43,7 +43,7 @@ def crowd(suite):
     """The same customers for all operations; says at the end how much was sent."""
     gathered = Crowd(suite, SEED)
     yield gathered
-    assert gathered.sent > LEAST
+    assert gathered.sent > MIN_REQUESTS
     sys.stderr.write(f"\nfuzz: {gathered.sent} requests with seed {SEED}\n")
 
 

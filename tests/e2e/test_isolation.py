@@ -1,4 +1,4 @@
-"""Another organisation's things do not exist, and a key does what its scopes say."""
+"""Another organization's things do not exist, and a key does what its scopes say."""
 
 import pytest
 

@@ -35,7 +35,7 @@ async def _refused(call) -> Refused:
     return refused.value
 
 
-async def test_another_organisations_videos_take_no_slot_of_mine(customer, newcomer, idle):
+async def test_another_organizations_videos_take_no_slot_of_mine(customer, newcomer, idle):
     for _ in range(OPEN_VIDEOS):
         await customer.call("POST", "/v1/videos", ORDER)
     other = await newcomer()

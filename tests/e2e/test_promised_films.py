@@ -32,7 +32,7 @@ INK = 190
 
 
 @pytest.mark.promise("CARRY-1.3", "AICC-1.3b", "NEXA-1.1.3b", "KLING-A3.10", "SILICON-U4.3b")
-async def test_a_picture_becomes_a_labelled_film_that_is_charged_once(customer, tmp_path):
+async def test_a_picture_becomes_a_labeled_film_that_is_charged_once(customer, tmp_path):
     wallet = await customer.call("GET", "/v1/wallet")
     uploaded = await customer.upload(DRAWN)
     order = {**ORDER, "image": uploaded["id"]}

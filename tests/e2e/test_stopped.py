@@ -11,7 +11,7 @@ from tests.e2e.conftest import ended
 from tests.support.waiting import until_served
 
 ORDER = {"model": "animatic", "prompt": "a quiet sea", "resolution": "480p", "duration_seconds": 2}
-AGAIN = ("SERVICE_UNAVAILABLE", "PEER_UNAVAILABLE", "AUTHORISER_UNAVAILABLE", "REQUEST_IN_PROGRESS")
+AGAIN = ("SERVICE_UNAVAILABLE", "PEER_UNAVAILABLE", "AUTHORIZER_UNAVAILABLE", "REQUEST_IN_PROGRESS")
 UNSEEN = ORDER | {"duration_seconds": 6}
 """What nobody has ordered in the last seconds: generation remembers no quote for it."""
 BACK_SECONDS = 20
@@ -107,9 +107,9 @@ async def test_without_auth_nobody_is_let_in(suite, customer, guest, books, how)
             ("GET", "/v1/wallet", None),
             ("POST", "/v1/keys", {"display_name": "x"}),
         ):
-            await _refused(customer.call(method, path, body), "AUTHORISER_UNAVAILABLE")
-        await _refused(customer.upload(picture.lighthouse(640, 360)), "AUTHORISER_UNAVAILABLE")
-        await _refused(guest.call("GET", "/v1/prices"), "AUTHORISER_UNAVAILABLE")
+            await _refused(customer.call(method, path, body), "AUTHORIZER_UNAVAILABLE")
+        await _refused(customer.upload(picture.lighthouse(640, 360)), "AUTHORIZER_UNAVAILABLE")
+        await _refused(guest.call("GET", "/v1/prices"), "AUTHORIZER_UNAVAILABLE")
     assert await books.owned(customer.made) == before
     await until_served(partial(customer.call, "GET", "/v1/videos"), BACK_SECONDS, *AGAIN)
 

@@ -29,7 +29,7 @@ def proof(letter: dict) -> dict:
 
 
 async def registered(books, client: Client, target: str) -> str:
-    """Register with a mailed code; answers the account's id."""
+    """Register with a mailed code; returns the account's id."""
     letter = await message(books, client, target, "REGISTER")
     return (await client.call("POST", "/v1/accounts", {**proof(letter), **PERSON}))["account"]["id"]
 

@@ -118,7 +118,7 @@ async def test_certificates_and_the_edge_stay_on_the_hosts_clock(suite, customer
     suite.advance(days=800)
     for name in ("auth", "generation", "envoy"):
         suite.restart(name)
-    after = await until_served(lambda: customer.call("GET", "/v1/wallet"), 60, "AUTHORISER_UNAVAILABLE")
+    after = await until_served(lambda: customer.call("GET", "/v1/wallet"), 60, "AUTHORIZER_UNAVAILABLE")
     assert after["available"].get("units", "0") == "0", "trial credit lapses after its days"
     await customer.log_in(customer.phone)
     assert len((await customer.call("GET", "/v1/sessions"))["sessions"]) == 1

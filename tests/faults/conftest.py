@@ -16,10 +16,10 @@ from tests.support.books import Books
 from tests.support.locks import Locks
 from tests.support.transitions import Recorder
 
-LEASE, BEAT, CLEANUP, SWEEP = 4, 1, 4, 2
+LEASE, RENEWAL, CLEANUP, SWEEP = 4, 1, 4, 2
 SETTINGS = {
     "FILMGATE_LEASE_SECONDS": str(LEASE),
-    "FILMGATE_BEAT_SECONDS": str(BEAT),
+    "FILMGATE_LEASE_RENEWAL_SECONDS": str(RENEWAL),
     "FILMGATE_ADMIT_CLEANUP_SECONDS": str(CLEANUP),
     "FILMGATE_HOLD_SWEEP_SECONDS": str(SWEEP),
 }
@@ -110,7 +110,7 @@ def attack(suite: Suite, request: pytest.FixtureRequest) -> Attack:
 
 
 async def balanced(books: Books, organization: str, seconds: float = 120) -> dict[str, asyncpg.Record]:
-    """Wait until all of an organisation's videos are settled and nothing is held; answers its videos by id.
+    """Wait until all of an organization's videos are settled and nothing is held; returns its videos by id.
 
     Then each video must be charged by the outcome table, once or not at all, and each transaction on the way must be a
     step of the model.
@@ -176,5 +176,5 @@ async def ordering(client: Client, order: dict, key: str = "") -> AsyncIterator[
 
 
 async def until(books: Books, database: str, query: str, *values: object, seconds: float = 90) -> object:
-    """Wait until a query answers something true; answers it."""
+    """Wait until a query answers something true; returns it."""
     return await waiting.until(lambda: books.value(database, query, *values), seconds, pause=0.01, what=query)

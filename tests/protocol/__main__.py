@@ -12,7 +12,7 @@ from tests.protocol.scopes import LARGE, SMALL
 
 
 def main(names: list[str]) -> int:
-    """Explore the scopes of these names, all without one; answers the exit status."""
+    """Explore the scopes of these names, all without one; returns the exit status."""
     row = "{:10}{:>7}{:>13}{:>13}{:>10}"
     print(row.format("scope", "faults", "states", "transitions", "seconds"))
     states = transitions = 0
@@ -34,7 +34,7 @@ def main(names: list[str]) -> int:
 
 
 def tell_mutations() -> int:
-    """Print what the explorer finds wrong with each mutation, and the shortest way to it; answers the exit status."""
+    """Print what the explorer finds wrong with each mutation, and the shortest way to it; returns the exit status."""
     for name, rule in mutations.MUTATIONS.items():
         found = mutations.harm(mutations.without(rule))
         if found is None:

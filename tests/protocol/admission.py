@@ -1,4 +1,4 @@
-"""Steps 1 to 5 of the life of a CreateVideo: the client, and the admission of his order."""
+"""Steps 1 to 5 of the life of a CreateVideo: the client, and the admission of their order."""
 
 from collections.abc import Iterator
 
@@ -29,7 +29,7 @@ from tests.protocol.steps import DAY, FREES_REQUEST, NOTHING, TAKES_REQUEST, Her
 
 
 def order(here: Here) -> Iterator[Step]:
-    """The client orders, or repeats his order; Tx 1 claims the request id for a new video."""
+    """The client orders, or repeats their order; Tx 1 claims the request id for a new video."""
     video = here.video
     if video.state == NONE and here.is_free:
         cleanup = Job(OPEN if here.rules.cleanup_in_tx_1 else 0)
@@ -131,7 +131,7 @@ def _refusing(here: Here) -> Iterator[Step]:
 
 
 def forgets(here: Here, name: str, video: Video) -> Step:
-    """`requests.forget` in a transaction that does more."""
+    """`idempotency.forget` in a transaction that does more."""
     others = NOTHING if here.rules.claim_is_own else FREES_REQUEST
     return here.step(name, video._replace(claim=0), others=others)
 
@@ -144,7 +144,7 @@ def time_passes(here: Here) -> Iterator[Step]:
     if here.scope.days and video.state != NONE and not video.day:
         yield here.step("a day passes", video._replace(day=1), others=DAY)
     if video.day and video.claim:
-        yield here.step("requests.sweep", video._replace(claim=0))
+        yield here.step("idempotency.sweep", video._replace(claim=0))
 
 
 def queued() -> Video:

@@ -47,7 +47,7 @@ def nothing_seen() -> Seen:
 
 
 def seen_of(video: Video, *, counts_request: bool) -> Seen:
-    """Answer what the tables show of a video of the model. Without a request id there is no row of it."""
+    """Return what the tables show of a video of the model. Without a request id there is no row of it."""
     jobs = (video.cleanup, video.generate, video.settle, video.start_deadline)
     return Seen(
         STATES[video.state],
@@ -81,7 +81,7 @@ class Follower:
         """The steps met so far, on all ways, that change what is seen."""
 
     def follow(self, made: Sequence[Seen], held: Sequence[Seen], *, counts_request: bool) -> list[str] | str:
-        """Answer the steps that lead through what generation (`made`) and billing (`held`) showed one after the other,
+        """Return the steps that lead through what generation (`made`) and billing (`held`) showed one after the other,
         in some order of the two, with as little weight of faults as can be. Or, in words, what no step explains."""
         first = self._rest(self._machine.number(Video()), counts_request)
         at: dict[tuple[int, int], dict[int, tuple[int, Way]]] = {
@@ -118,7 +118,7 @@ class Follower:
         return self._seen[key]
 
     def _rest(self, number: int, counts_request: bool) -> dict[int, int]:
-        """Answer where steps that no table shows may lead, each with the least weight of faults on the way."""
+        """Return where steps that no table shows may lead, each with the least weight of faults on the way."""
         key = (number, counts_request)
         if key not in self._still:
             shown, met, todo = self._show(*key), {number: 0}, deque([number])

@@ -45,7 +45,7 @@ class Explored:
         return sum(map(len, self.edges))
 
     def trace(self, place: int) -> list[tuple[str, State]]:
-        """Answer the way to a state: (step, state), the first with an empty step."""
+        """Return the way to a state: (step, state), the first with an empty step."""
         way = []
         while place >= 0:
             way.append((self.came_by[place], self.machine.state(self.states[place])))

@@ -195,7 +195,7 @@ def _burying(here: Here, number: int) -> Iterator[Step]:
     """Maker.give_up in the transaction that buries the job."""
     video = here.video
     if not fence(here, number)[0]:
-        yield here.step("jobs.bury is refused", _at(video, number, 0))
+        yield here.step("jobs.dead_letter is refused", _at(video, number, 0))
         return
     over = ended(here, FAILED, BROKEN) if video.state in OPEN_STATES and here.rules.give_up_ends_video else video
     yield here.step("Tx 3 Maker.give_up", _at(over, number, 0, state=DEAD))

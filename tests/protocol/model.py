@@ -58,7 +58,7 @@ class Machine:
         self._steps: dict[tuple[int, bool, bool], list[tuple[str, bool, int, tuple[int, int, int], int]]] = {}
 
     def begin(self) -> Packed:
-        """Answer the state in which an exploration begins."""
+        """Return the state in which an exploration begins."""
         videos = [Video()] * self.scope.orders
         wallet = Wallet(self.scope.money)
         if self.scope.begins_queued:
@@ -67,7 +67,7 @@ class Machine:
         return tuple(sorted(map(self.number, videos))), tuple(wallet), self.scope.faults
 
     def number(self, video: Video) -> int:
-        """Answer the number of a video, the same for the same."""
+        """Return the number of a video, the same for the same."""
         number = self._numbers.get(video)
         if number is None:
             number = self._numbers[video] = len(self.videos)
@@ -75,7 +75,7 @@ class Machine:
         return number
 
     def state(self, packed: Packed) -> State:
-        """Answer a state for a reader."""
+        """Return a state for a reader."""
         return State(tuple(self.videos[number] for number in packed[0]), Wallet(*packed[1]), packed[2])
 
     def successors(self, packed: Packed) -> Iterator[tuple[str, bool, Packed]]:

@@ -63,7 +63,7 @@ QUICK = (
 
 
 def harm(rules: Rules, scopes: Sequence[Scope] = QUICK) -> explorer.Violation | None:
-    """Answer what is wrong under these rules, with the shortest way to it; None: nothing within these scopes."""
+    """Return what is wrong under these rules, with the shortest way to it; None: nothing within these scopes."""
     for scope in scopes:
         try:
             explorer.explore(rules, scope, invariants.always, invariants.at_the_end)
@@ -73,5 +73,5 @@ def harm(rules: Rules, scopes: Sequence[Scope] = QUICK) -> explorer.Violation | 
 
 
 def without(*rules: str) -> Rules:
-    """Answer the protocol without these rules."""
+    """Return the protocol without these rules."""
     return Rules(**dict.fromkeys(rules, False))

@@ -23,7 +23,7 @@ class Rules:
     unanswered_is_unknown: bool = True
     """An Authorize without an answer is no refusal: the rows stay for the clean-up."""
     claim_is_own: bool = True
-    """Who forgets or answers a request id touches the row only while it stands for his own video."""
+    """Who forgets or answers a request id touches the row only while it stands for their own video."""
     row_goes_before_release: bool = True
     """The clean-up deletes the row before it releases the hold."""
     cleanup_needs_admitting: bool = True

@@ -33,7 +33,7 @@ STAGING, READY, DELETED = 1, 2, 3
 CLAIMED, ANSWERED = 1, 2
 """The row of a request id, as far as it stands for this video: without an answer, and with its stored answer."""
 TOLD, REFUSED = 1, 2
-"""What the client knows of his order."""
+"""What clients know of their order."""
 
 BEGUN, HOLDING, REFUSING, ANSWERING, DECIDED = 1, 2, 3, 4, 5
 """Where an admission stands: after Tx 1, after Authorize, after a refusal, after Tx 2. DECIDED is a mutation's."""
@@ -49,8 +49,8 @@ LISTED, WILL_RELEASE, WILL_CAPTURE = 1, 2, 3
 
 
 class Job(NamedTuple):
-    """A job that is repeated until it is done. `at` is where its lease's owner stands, 0 when he is dead; `stale` where
-    those stand who lost the lease and do not know it."""
+    """A job that is repeated until it is done. `at` is where its lease's owner stands, 0 when that is dead; `stale`
+    where those stand who lost the lease and do not know it."""
 
     state: int = 0
     at: int = 0
@@ -112,7 +112,7 @@ class Video(NamedTuple):
 
 
 class Wallet(NamedTuple):
-    """The customer's wallet, and what he was charged. A video costs 1."""
+    """The customer's wallet, and what they were charged. A video costs 1."""
 
     available: int
     held: int = 0
@@ -128,7 +128,7 @@ class State(NamedTuple):
 
 
 def replaced(values: tuple[int, ...], place: int, value: int) -> tuple[int, ...]:
-    """Answer a tuple with one value changed."""
+    """Return a tuple with one value changed."""
     return (*values[:place], value, *values[place + 1 :])
 
 

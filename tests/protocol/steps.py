@@ -36,9 +36,9 @@ class Here(NamedTuple):
     def step(
         self, name: str, video: Video, money: tuple[int, int, int] = KEPT, *, fault: bool = False, others: int = NOTHING
     ) -> Step:
-        """Answer the step that changes the video so."""
+        """Return the step that changes the video so."""
         return Step(name, fault, video, money, others if self.scope.one_request else NOTHING)
 
     def fault(self, name: str, video: Video, money: tuple[int, int, int] = KEPT) -> Step:
-        """Answer the fault that changes the video so."""
+        """Return the fault that changes the video so."""
         return Step(name, True, video, money)

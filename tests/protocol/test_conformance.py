@@ -101,8 +101,8 @@ def maker(house):
 async def work(house):
     """What the worker's runner does now."""
     handler = maker(house)
-    handlers, buried = {GENERATE: handler.generate}, {GENERATE: handler.give_up}
-    await Runner(house.database, handlers, clock=house.clock, buried=buried).run_due()
+    handlers, on_dead = {GENERATE: handler.generate}, {GENERATE: handler.give_up}
+    await Runner(house.database, handlers, clock=house.clock, on_dead=on_dead).run_due()
     await handler.server.close()
 
 

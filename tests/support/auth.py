@@ -1,4 +1,4 @@
-"""The auth service for tests: all rooms over real gRPC and PostgreSQL, the clocks in the test's hands."""
+"""The auth service for tests: all its services over real gRPC and PostgreSQL, the clocks in the test's hands."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ from filmgate.auth.v1 import (
 )
 from filmgate.auth.v1.standings_pb2_grpc import StandingsStub
 from filmgate.privacy.v1 import audit_pb2, audit_pb2_grpc
-from services.auth.__main__ import House
+from services.auth.__main__ import App
 from services.auth.clients import Privacy
 from services.auth.tokens.keyring import Keyring
 from services.runtime import profile as profiles
@@ -30,7 +30,7 @@ from services.runtime.database import Database
 from services.runtime.profile import Profile
 from services.runtime.runner import Runner
 from services.runtime.sealed import Sealer
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 from tests.support import rpc
 from tests.support.clock import FakeClock
 from tests.support.database import Server
@@ -52,7 +52,7 @@ class Steady:
         self.now = 1000.0
 
     def __call__(self) -> float:
-        """Answer the present second."""
+        """Return the present second."""
         return self.now
 
 
@@ -69,7 +69,7 @@ class Person:
     clock: FakeClock
 
     def metadata(self, **more: Any) -> tuple[tuple[str, str], ...]:
-        """Metadata of a call by his session, as the edge would make it."""
+        """Metadata of a call by their session, as the edge would make it."""
         claims = {"account": self.account, "organization": self.organization, "project": self.project}
         return rpc.as_caller("auth", **{**claims, "session": self.session, "clock": self.clock, **more})
 
@@ -78,7 +78,7 @@ class Person:
 class Auth:
     """A running auth; stubs call as the edge unless a peer is named."""
 
-    house: House
+    house: App
     profile: Profile
     database: Database
     runner: Runner
@@ -110,7 +110,7 @@ class Auth:
         return self.stub(keys_pb2_grpc.KeysStub)
 
     def messages(self) -> list[dict[str, str]]:
-        """Answer what lies in the outbox, oldest first."""
+        """Return what lies in the outbox, oldest first."""
         return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(self.outbox.glob("*.json"))]
 
     async def send(
@@ -164,11 +164,11 @@ class AuditServer(audit_pb2_grpc.AuditServicer):
         self.events.append(request.event)
         return audit_pb2.RecordEventResponse()
 
-    def room(self) -> Room:
-        """Answer how a server takes it in."""
+    def registration(self) -> ServiceRegistration:
+        """Return how a server takes it in."""
         policy = {"RecordEvent": SERVICE("auth"), "ListAuditEvents": STAFF("operator")}
         service = audit_pb2.DESCRIPTOR.services_by_name["Audit"]
-        return Room(service, audit_pb2_grpc.add_AuditServicer_to_server, self, policy)
+        return ServiceRegistration(service, audit_pb2_grpc.add_AuditServicer_to_server, self, policy)
 
 
 def stop_database(postgres: Server, database: Database) -> None:
@@ -190,7 +190,7 @@ async def house(
     steady, sealer, profile = Steady(), Sealer(folder / "keys"), used(profile or profiles.load("default"))
     keyring = Keyring(database, folder / "secrets", clock)
     await keyring.load()
-    built = House(
+    built = App(
         database=database,
         feed_database=database,
         profile=profile,
@@ -204,8 +204,8 @@ async def house(
     await built.feed.catch_up(patient=True)
     audit = AuditServer()
     async with (
-        rpc.serve("privacy", [audit.room()], clock=clock) as privacy,
-        rpc.serve("auth", built.rooms(), clock=clock) as served,
+        rpc.serve("privacy", [audit.registration()], clock=clock) as privacy,
+        rpc.serve("auth", built.registrations(), clock=clock) as served,
     ):
         handlers = built.handlers(folder / "outbox", Privacy(privacy.channel("auth")))
         runner = Runner(database, handlers, clock=clock, name="test")

@@ -6,7 +6,7 @@ from typing import Any
 from filmgate.auth.v1 import standings_pb2, standings_pb2_grpc, tokens_pb2, tokens_pb2_grpc
 from services.runtime import server
 from services.runtime.caller import SERVICE
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 from tests.support import rpc
 
 _STANDINGS = {"RecordAcceptance": SERVICE("privacy"), "SetPoliciesInForce": SERVICE("privacy")}
@@ -32,11 +32,11 @@ class AuthServer(standings_pb2_grpc.StandingsServicer, tokens_pb2_grpc.TokensSer
         """Listen, on the port of the first start."""
         standings = standings_pb2.DESCRIPTOR.services_by_name["Standings"]
         tokens = tokens_pb2.DESCRIPTOR.services_by_name["Tokens"]
-        rooms = [
-            Room(standings, standings_pb2_grpc.add_StandingsServicer_to_server, self, _STANDINGS),
-            Room(tokens, tokens_pb2_grpc.add_TokensServicer_to_server, self, _TOKENS),
+        registrations = [
+            ServiceRegistration(standings, standings_pb2_grpc.add_StandingsServicer_to_server, self, _STANDINGS),
+            ServiceRegistration(tokens, tokens_pb2_grpc.add_TokensServicer_to_server, self, _TOKENS),
         ]
-        self._server = server.build(rpc.settings("auth"), rooms, port=self.port)
+        self._server = server.build(rpc.settings("auth"), registrations, port=self.port)
         self.port = self._server.port
         await self._server.start()
 
@@ -54,7 +54,7 @@ class AuthServer(standings_pb2_grpc.StandingsServicer, tokens_pb2_grpc.TokensSer
                 await self._told.wait()
 
     async def ListCallerKeys(self, request: Any, _: Any) -> tokens_pb2.ListCallerKeysResponse:
-        """Answer the key of the tests."""
+        """Return the key of the tests."""
         keys = await rpc.fetch_keys()
         return tokens_pb2.ListCallerKeysResponse(
             keys=[tokens_pb2.CallerKey(kid=kid, public_key=key) for kid, key in keys.items()]

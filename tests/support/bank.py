@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from filmgate.billing.v1 import wallets_pb2
-from services.billing.__main__ import rooms
-from services.billing.prices import shelf
+from services.billing.__main__ import registrations
+from services.billing.prices import book_cache
+from services.billing.prices.book_cache import PriceBookCache
 from services.billing.prices.domain import PriceBook
-from services.billing.prices.shelf import Shelf
 from services.billing.wallets import store
 from services.billing.wallets.api import Wallets
 from services.billing.wallets.domain import Line, Movement
@@ -24,7 +24,7 @@ from services.runtime import profile as profiles
 from services.runtime.caller import Call, Caller
 from services.runtime.database import Database
 from services.runtime.profile import Profile
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 from tests.support.clock import FakeClock
 from tests.support.database import Server
 from tests.support.profiles import used
@@ -49,25 +49,25 @@ class Bank:
     def __init__(self, database: Database, clock: FakeClock, profile: Profile, journals_per_hour: int = 3600) -> None:
         self.database = database
         self.clock = clock
-        self.shelf = Shelf(clock, clock.steady)
-        self.ledger = Ledger(profile, self.shelf, journals_per_hour)
+        self.book_cache = PriceBookCache(clock, clock.steady)
+        self.ledger = Ledger(profile, self.book_cache, journals_per_hour)
         self.wallets = Wallets(database, self.ledger, clock)
         self.sweep = ExpirySweep(database, self.ledger, clock, 3600)
 
     @property
-    def rooms(self) -> list[Room]:
+    def registrations(self) -> list[ServiceRegistration]:
         """What the process serves."""
-        return rooms(self.database, self.shelf, self.ledger, self.clock)
+        return registrations(self.database, self.book_cache, self.ledger, self.clock)
 
-    async def publish(self, folder: Path = shelf.FOLDER) -> None:
+    async def publish(self, folder: Path = book_cache.FOLDER) -> None:
         """Publish the price books of a folder."""
         async with self.database.transaction() as session:
-            await self.shelf.publish(session, folder)
+            await self.book_cache.publish(session, folder)
 
     async def books(self) -> Sequence[PriceBook]:
-        """Answer the published price books."""
+        """Return the published price books."""
         async with self.database.transaction() as session:
-            return await self.shelf.books(session)
+            return await self.book_cache.books(session)
 
     async def wallet(self, organization: str) -> wallets_pb2.Wallet:
         """Ask for a wallet as its owner."""
@@ -94,7 +94,7 @@ class Bank:
     async def give(
         self, organization: str, amount: int, *, kind: str = "CASH", priority: int = 100, seconds: float | None = None
     ) -> str:
-        """Give a lot of micro-units that ends after so many seconds (None: never); answers its id."""
+        """Give a lot of micro-units that ends after so many seconds (None: never); returns its id."""
         now = self.clock.now()
         end = None if seconds is None else now + datetime.timedelta(seconds=seconds)
         lot = Lot(
@@ -123,7 +123,7 @@ class Bank:
 
 @contextlib.asynccontextmanager
 async def bank(
-    postgres: Server, clock: FakeClock, *, journals_per_hour: int = 3600, books: Path = shelf.FOLDER, **limits: Any
+    postgres: Server, clock: FakeClock, *, journals_per_hour: int = 3600, books: Path = book_cache.FOLDER, **limits: Any
 ) -> AsyncIterator[Bank]:
     """Open a bank on a fresh database, with the price books of a folder; `limits` and `profile` as in `rules`."""
     async with postgres.database("billing") as database:
@@ -134,7 +134,7 @@ async def bank(
 
 @contextlib.contextmanager
 def as_owner(organization: str) -> Any:
-    """Be the customer of an organisation, as the interceptors would find him."""
+    """Be the customer of an organization, as the interceptors would find them."""
     who = Caller(organization, ids.new("prj"), ids.new("acc"), scopes=frozenset({"billing.read"}))
     token = caller.enter(Call(caller=who))
     try:

@@ -30,7 +30,7 @@ class Cashier:
         await self._server.aclose()
 
     async def start(self) -> Billing:
-        """Start the process again at another address; answers the client that knows it."""
+        """Start the process again at another address; returns the client that knows it."""
         self.billing = await _serve(self._server, self._channels, self.bank, self._clock)
         return self.billing
 
@@ -72,7 +72,7 @@ async def cashier(
 async def _serve(
     server: contextlib.AsyncExitStack, ways: contextlib.AsyncExitStack, opened: bank.Bank, clock: FakeClock
 ) -> Billing:
-    served = await server.enter_async_context(rpc.serve("billing", opened.rooms))
+    served = await server.enter_async_context(rpc.serve("billing", opened.registrations))
     channel = channels.connect("billing", rpc.settings("generation", billing_address=served.address))
     ways.push_async_callback(channel.close)
     return Billing(channel, clock.steady)

@@ -26,19 +26,19 @@ class Books:
         self._open: dict[str, asyncpg.Connection] = {}
 
     async def rows(self, database: str, query: str, *values: object) -> list[asyncpg.Record]:
-        """Answer the rows of a query on one database."""
+        """Return the rows of a query on one database."""
         if database not in self._open:
             url = self.suite.database_urls[database][0].replace("+asyncpg", "")
             self._open[database] = await asyncpg.connect(url)
         return await self._open[database].fetch(query, *values)
 
     async def value(self, database: str, query: str, *values: object) -> object:
-        """Answer the first column of the first row."""
+        """Return the first column of the first row."""
         found = await self.rows(database, query, *values)
         return found[0][0] if found else None
 
     async def owned(self, made: dict[str, Any]) -> dict[str, int]:
-        """How many rows one customer has of what a refused call must leave alone, and what his wallet holds.
+        """How many rows one customer has of what a refused call must leave alone, and what their wallet holds.
 
         `made` is the answer of Register. What other customers' videos do in the meantime does not count.
         """

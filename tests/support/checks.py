@@ -48,7 +48,7 @@ async def check(auth, *arguments, **fields) -> external_auth_pb2.CheckResponse:
 
 
 async def passes(auth, *arguments, **fields) -> str:
-    """Expect the call to pass; answers the caller token."""
+    """Expect the call to pass; returns the caller token."""
     answer = await check(auth, *arguments, **fields)
     assert answer.status.code == 0, answer.denied_response.body
     headers = {row.header.key: row.header.value for row in answer.ok_response.headers}

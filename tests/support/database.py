@@ -36,7 +36,7 @@ class Server:
         return self._postgres
 
     def template(self, service: str, build: Callable[[str], Awaitable[None]] | None = None) -> str:
-        """Answer the name of the template of a service, made at first use by running its migrations.
+        """Return the name of the template of a service, made at first use by running its migrations.
 
         `build` (given the owner URL) makes a template of another kind, such as a toy's.
         """

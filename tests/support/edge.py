@@ -200,7 +200,7 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._edge = edge
 
     def service(self, details: Any) -> Any:
-        """Answer the handler of a method, None for one that is in no contract."""
+        """Return the handler of a method, None for one that is in no contract."""
         if details.method == CHECK:
             return grpc.unary_unary_rpc_method_handler(self._check)
         name = details.method.removeprefix("/")

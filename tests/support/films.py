@@ -17,7 +17,7 @@ PROVIDER = "001191310000MA1FL0AB0X1F001"
 
 
 def scene(width: int, height: int, seed: int = 1) -> Image.Image:
-    """Clouds of colour with detail in all sizes, as a photograph has."""
+    """Clouds of color with detail in all sizes, as a photograph has."""
     dice = np.random.default_rng(seed)
     layers = []
     for _ in range(3):
@@ -36,9 +36,9 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return out.getvalue()
 
 
-def flat(width: int, height: int, colour: tuple[int, int, int]) -> Planes:
-    """A picture of one colour."""
-    return from_rgb(np.full((height, width, 3), colour, np.uint8))
+def flat(width: int, height: int, color: tuple[int, int, int]) -> Planes:
+    """A picture of one color."""
+    return from_rgb(np.full((height, width, 3), color, np.uint8))
 
 
 def noise(width: int, height: int, seed: int = 1) -> Planes:
@@ -57,7 +57,7 @@ def film(frames: Iterator[Planes], count: int, rate: int = 24, label: Label = LA
     return b"".join(step.piece for step in encoder.film(frames, count, rate, label))
 
 
-def unlabelled(frames: Iterator[Planes], size: tuple[int, int], rate: int = 24) -> bytes:
+def unlabeled(frames: Iterator[Planes], size: tuple[int, int], rate: int = 24) -> bytes:
     """The same without a label."""
     machine = encoder.Encoder(*size, rate)
     return b"".join(machine.add(planes) for planes in frames) + machine.finish()

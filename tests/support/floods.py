@@ -13,7 +13,7 @@ STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
 
 async def flood(port: int, address: str) -> list[int]:
-    """Send requests from one address, as quickly as they are answered, until it is limited; answers all statuses."""
+    """Send requests from one address, as quickly as they are answered, until it is limited; returns all statuses."""
     found: list[int] = []
 
     async def send() -> None:
@@ -38,5 +38,5 @@ async def _answer(reader: asyncio.StreamReader) -> int:
         assert b"retry-after: 1" in head
         assert b'"RATE_LIMITED"' in body
     if status[1] == b"503":
-        assert b'"SERVICE_UNAVAILABLE"' in body or b'"AUTHORISER_UNAVAILABLE"' in body  # closed, and says by whom
+        assert b'"SERVICE_UNAVAILABLE"' in body or b'"AUTHORIZER_UNAVAILABLE"' in body  # closed, and says by whom
     return int(status[1])

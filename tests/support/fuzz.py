@@ -59,7 +59,7 @@ class Fault(AssertionError):
 
 @dataclasses.dataclass
 class Customer:
-    """Somebody with a key, a session and things of his own; the parts of a path that name them are in `own`."""
+    """Somebody with a key, a session and things of their own; the parts of a path that name them are in `own`."""
 
     session: requests.Session
     credentials: list[str]

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from obstore.store import ObjectStore
 
 from filmgate.generation.v1 import files_pb2, files_pb2_grpc, models_pb2_grpc, videos_pb2, videos_pb2_grpc
-from services.generation.__main__ import rooms
+from services.generation.__main__ import registrations
 from services.generation.config import GenerationSettings
 from services.generation.files import store as files
 from services.generation.files.domain import Made
@@ -52,7 +52,7 @@ MADE = Made(
 
 
 def stranger() -> Any:
-    """Metadata of a customer of another organisation."""
+    """Metadata of a customer of another organization."""
     return rpc.as_caller("generation", organization=ids.new("org"), project=ids.new("prj"), account=ids.new("acc"))
 
 
@@ -132,7 +132,7 @@ class House:
             return await videos.end(session, video_id, "FAILED", "INFRASTRUCTURE_ERROR", now=now, error=error)
 
     async def picture(self, width: int = 640, height: int = 360, metadata: Any = None) -> str:
-        """Upload a picture's record and bytes, as media does; answers its id."""
+        """Upload a picture's record and bytes, as media does; returns its id."""
         begun = await self.media_files.BeginUpload(files_pb2.BeginUploadRequest(), metadata=metadata or self.mine)
         for key in (begun.object, f"{begun.object}.frame.jpg"):
             await self.objects.put_async(key, b"picture")
@@ -143,7 +143,7 @@ class House:
         return begun.id
 
     async def rows(self, table: Any) -> list[Any]:
-        """Answer all rows of a table."""
+        """Return all rows of a table."""
         async with self.database.transaction() as session:
             return list(await session.scalars(sa.select(table)))
 
@@ -153,7 +153,7 @@ class House:
         return len(await self.rows(VideoRow)), len(await self.rows(FileRow)), holds.open_videos
 
     async def job(self, key: str) -> JobRow | None:
-        """Answer a job by its key."""
+        """Return a job by its key."""
         return next((job for job in await self.rows(JobRow) if job.key == key), None)
 
 
@@ -182,7 +182,9 @@ async def house(
         orders = Admission(database, till.billing, lists, writer, clock, settings, kept.version)
         feed = Feed(database, till.billing, writer, clock, steady=clock.steady)
         async with contextlib.AsyncExitStack() as server:
-            served = await server.enter_async_context(rpc.serve("generation", rooms(orders, feed, kept), clock=tokens))
+            served = await server.enter_async_context(
+                rpc.serve("generation", registrations(orders, feed, kept), clock=tokens)
+            )
             objects = open_store(str(folder / "objects"))
             opened = House(database, clock, till, orders, feed, served, objects, folder, kept, server.aclose)
             await opened.load_model()
@@ -190,7 +192,7 @@ async def house(
 
 
 async def refusal(call: Any) -> tuple[grpc.StatusCode, str, dict[str, str]]:
-    """Answer (code, reason, metadata) of a call that must be refused."""
+    """Return (code, reason, metadata) of a call that must be refused."""
     async with rpc.refused() as found:
         await call
     return found[0].code, found[0].reason, dict(found[0].metadata)

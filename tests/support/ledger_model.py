@@ -81,7 +81,7 @@ class Model:
     barred: set[str] = dataclasses.field(default_factory=set)
 
     def authorize(self, want: Want) -> object:
-        """Answer the hold's result, or the reason of the refusal."""
+        """Return the hold's result, or the reason of the refusal."""
         if want.video in self.barred:
             return "HOLD_BARRED"
         if want.video in self.holds:
@@ -94,7 +94,7 @@ class Model:
         return self.holds[want.video].result
 
     def end(self, video: str, outcome: str | None) -> object:
-        """Answer the result of the end."""
+        """Return the result of the end."""
         if video in self.barred or video not in self.holds:
             self.barred.add(video)
             return "RELEASED", 0, 0
@@ -117,11 +117,11 @@ class Model:
         return sum(hold.state == "HELD" and hold.want.organization == organization for hold in self.holds.values())
 
     def spendable(self, organization: str) -> list[ModelLot]:
-        """Answer what can be spent, in its order."""
+        """Return what can be spent, in its order."""
         return [lot for lot in self.in_order(organization) if lot.available and not lot.is_over(self.now)]
 
     def in_order(self, organization: str) -> list[ModelLot]:
-        """Answer the lots in the order that they are spent."""
+        """Return the lots in the order that they are spent."""
         own = [lot for lot in self.lots.values() if lot.organization == organization]
         never = 10**12
 
@@ -131,7 +131,7 @@ class Model:
         return sorted(own, key=key)
 
     def total(self, organization: str) -> int:
-        """Answer what the customer owns, held or not, lapsed but not swept included."""
+        """Return what the customer owns, held or not, lapsed but not swept included."""
         return sum(lot.available + lot.held for lot in self.lots.values() if lot.organization == organization)
 
     def _price(self, want: Want) -> int:

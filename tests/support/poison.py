@@ -14,7 +14,7 @@ ONE = "count: 1"
 
 
 def repository(folder: Path, instances: int = 1) -> Path:
-    """Make a repository with `animatic` in so many processes, configured as the product's; answers its folder."""
+    """Make a repository with `animatic` in so many processes, configured as the product's; returns its folder."""
     model = folder / "animatic"
     (model / "1").mkdir(parents=True, exist_ok=True)
     config = PRODUCT.read_text()

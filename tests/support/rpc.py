@@ -84,10 +84,12 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serve(name: str, rooms: Sequence[server.Room], *, clock: Clock | None = None) -> AsyncIterator[Served]:
-    """Serve rooms as the process `name` until the end of the block; customers are verified with the test's key."""
+async def serve(
+    name: str, registrations: Sequence[server.ServiceRegistration], *, clock: Clock | None = None
+) -> AsyncIterator[Served]:
+    """Serve as the process `name` until the end of the block; customers are verified with the test's key."""
     verifier = caller.Verifier(fetch_keys, name, clock)
-    built = server.build(settings(name), rooms, verifier, port=0)
+    built = server.build(settings(name), registrations, verifier, port=0)
     await built.start()
     served = Served(name, built.port, [])
     try:

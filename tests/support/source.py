@@ -52,7 +52,7 @@ class Source:
                 yield node
 
     def strings(self) -> set[str]:
-        """Answer every string that stands in the code."""
+        """Return every string that stands in the code."""
         nodes = ast.walk(self.tree)
         return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
@@ -89,7 +89,7 @@ def below(*folders: str) -> Iterator[Source]:
 
 
 def nouns(service: str) -> set[str]:
-    """Answer the nouns of a service: its proto files that declare a gRPC service."""
+    """Return the nouns of a service: its proto files that declare a gRPC service."""
     folder = ROOT / "protos" / "filmgate" / service / "v1"
     return {path.stem for path in folder.glob("*.proto") if "\nservice " in path.read_text()}
 

@@ -39,7 +39,7 @@ def leaf(name: str) -> str:
 
 
 def files(name: str, authority: str = "suite") -> tuple[bytes, bytes, bytes]:
-    """Answer (authority, certificate, key) in PEM of a process."""
+    """Return (authority, certificate, key) in PEM of a process."""
     certs = home(authority) / "certs"
     return (certs / "ca.crt").read_bytes(), (certs / f"{name}.crt").read_bytes(), (certs / f"{name}.key").read_bytes()
 

@@ -12,7 +12,7 @@ from grpc_tools import protoc
 
 from services.runtime import caller
 from services.runtime.caller import CALLER, PUBLIC, SERVICE, STAFF
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 
 
 def _stubs() -> tuple[Any, Any]:
@@ -32,7 +32,7 @@ def _stubs() -> tuple[Any, Any]:
 
 pb2, pb2_grpc = _stubs()
 
-POLICY = {
+ACCESS = {
     "Make": CALLER("video.write", "media"),
     "Watch": CALLER("video.read"),
     "Collect": CALLER("video.write"),
@@ -83,6 +83,8 @@ class Toys(pb2_grpc.ToysServicer):  # type: ignore[name-defined]
             yield await self._answer(request)
 
 
-def room(act: Any = None) -> Room:
-    """The toy's room."""
-    return Room(pb2.DESCRIPTOR.services_by_name["Toys"], pb2_grpc.add_ToysServicer_to_server, Toys(act), POLICY)
+def registration(act: Any = None) -> ServiceRegistration:
+    """The toy's registration."""
+    return ServiceRegistration(
+        pb2.DESCRIPTOR.services_by_name["Toys"], pb2_grpc.add_ToysServicer_to_server, Toys(act), ACCESS
+    )

@@ -8,7 +8,7 @@ from alembic.operations import Operations
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from services.runtime import database, jobs, requests
+from services.runtime import database, idempotency, jobs
 from services.runtime.database import Time
 from tests.support.waiting import until
 
@@ -37,7 +37,7 @@ async def build(owner_url: str) -> None:
 def _tables(connection: sa.Connection) -> None:
     op = Operations(MigrationContext.configure(connection))
     jobs.create_tables(op)
-    requests.create_tables(op)
+    idempotency.create_tables(op)
     ToyBase.metadata.create_all(connection)
     op.create_table("journal", sa.Column("id", sa.Text, primary_key=True))
     database.append_only(op, "journal")

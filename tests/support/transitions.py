@@ -98,7 +98,7 @@ class Recorder:
             await self._on(name, asyncpg.Connection.execute, "".join([_INSTALL, *statements]))
 
     async def check(self, organization: str, only: Collection[str] | None = None) -> int:
-        """Hold what became of an organisation's videos so far against the model; answers how many transactions it were.
+        """Hold what became of an organization's videos so far against the model; returns how many transactions it were.
 
         `only` names some of them. Raises Unexplained.
         """
@@ -138,7 +138,7 @@ def _is_order(change: Change) -> bool:
 
 
 def _by_video(rows: Sequence[Any], videos: Sequence[str]) -> dict[str, list[list[Change]]]:
-    """Answer the changes of each video, by transaction, in the order in which they took effect."""
+    """Return the changes of each video, by transaction, in the order in which they took effect."""
     found: dict[str, dict[str, list[Change]]] = {video: {} for video in videos}
     touched: dict[str, set[str]] = {}
     for row in rows:
@@ -154,7 +154,7 @@ def _by_video(rows: Sequence[Any], videos: Sequence[str]) -> dict[str, list[list
 
 
 def _ways(transactions: list[list[Change]], counts_request: bool) -> list[Seen]:
-    """Answer what is seen of a video at first and after each transaction that changed what is seen."""
+    """Return what is seen of a video at first and after each transaction that changed what is seen."""
     rows: dict[tuple[str, str], Mapping[str, Any] | None] = {}
     ways = [nothing_seen()]
     for changes in transactions:

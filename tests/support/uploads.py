@@ -28,9 +28,9 @@ from tests.support.generation import House
 
 
 def picture(kind: str = "PNG", width: int = 640, height: int = 360, mode: str = "RGB", **options: Any) -> bytes:
-    """Draw a picture of one colour and write it as a file of that kind."""
+    """Draw a picture of one color and write it as a file of that kind."""
     buffer = io.BytesIO()
-    Image.new(mode, (width, height), options.pop("colour", 90)).save(buffer, kind, **options)
+    Image.new(mode, (width, height), options.pop("color", 90)).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -74,7 +74,7 @@ class Gate:
         return {caller.HEADER: rpc.caller_token("generation", **claims), caller.REQUEST_ID: "req_of_the_edge"}
 
     async def begin(self, headers: dict[str, str], body: bytes) -> "Slow":
-        """Send the head of an upload and a piece of its body, and no more; answers the open connection."""
+        """Send the head of an upload and a piece of its body, and no more; returns the open connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=_certified("edge", "suite"))
         lines = [f"{name}: {value}" for name, value in {"host": "media", "content-length": "100000", **headers}.items()]
         writer.write("\r\n".join(["POST /v1/files HTTP/1.1", *lines, "", ""]).encode() + body)

@@ -54,7 +54,7 @@ async def steps(number: int = 10) -> None:
 
 
 async def until_refused(call: Call, seconds: float, reason: str = "") -> Refused:
-    """Repeat a call until it is refused, if given for `reason`; answers the refusal. Raises TimeoutError."""
+    """Repeat a call until it is refused, if given for `reason`; returns the refusal. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while True:
             try:
@@ -66,7 +66,7 @@ async def until_refused(call: Call, seconds: float, reason: str = "") -> Refused
 
 
 async def until_served(call: Call, seconds: float, *reasons: str) -> JSON:
-    """Repeat a call while it is refused for one of `reasons`; answers it. Raises any other refusal, TimeoutError."""
+    """Repeat a call while it is refused for one of `reasons`; returns it. Raises any other refusal, TimeoutError."""
     async with asyncio.timeout(seconds):
         while True:
             try:

@@ -43,7 +43,7 @@ def document() -> dict[str, Any]:
 
 
 def operation(method: str, path: str) -> dict[str, Any] | None:
-    """Answer the operation that a request is for, None when it is for none."""
+    """Return the operation that a request is for, None when it is for none."""
     plain = path.partition("?")[0]
     for template, item in document()["paths"].items():
         pattern = re.sub(r"\\\{[^}]*\\\}", "[^/:]+", re.escape(template))

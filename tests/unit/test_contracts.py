@@ -60,7 +60,7 @@ def request_fields(message: Descriptor, seen: frozenset[str] = frozenset()) -> I
             yield from request_fields(inner, seen | {inner.full_name})
 
 
-def _behaviour(field: FieldDescriptor) -> list[int]:
+def _behavior(field: FieldDescriptor) -> list[int]:
     return list(field.GetOptions().Extensions[field_behavior_pb2.field_behavior])
 
 
@@ -110,21 +110,21 @@ def _enum_names(path, enum, name) -> Iterator[tuple[tuple[int, ...], str]]:
 @each("method", METHODS, ids=NAMES)
 def test_every_request_field_says_whether_it_is_needed(method):
     fields = list(request_fields(method.input_type))
-    assert [field.full_name for field in fields if not _behaviour(field)] == []
+    assert [field.full_name for field in fields if not _behavior(field)] == []
     required = field_behavior_pb2.REQUIRED
     # Zero would count as missing where a required number may be zero.
     zeros = {FieldDescriptor.CPPTYPE_BOOL, FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT}
     assert [
         field.full_name
         for field in fields
-        if required in _behaviour(field) and field.cpp_type in zeros and not field.has_presence
+        if required in _behavior(field) and field.cpp_type in zeros and not field.has_presence
     ] == []
 
 
 @each("method", METHODS, ids=NAMES)
 def test_every_request_is_bounded(method):
     for field in request_fields(method.input_type):
-        if field_behavior_pb2.OUTPUT_ONLY in _behaviour(field):
+        if field_behavior_pb2.OUTPUT_ONLY in _behavior(field):
             continue
         limits = field.GetOptions().Extensions[elements_pb2.limits]
         if field.type == FieldDescriptor.TYPE_STRING:
@@ -200,7 +200,7 @@ def test_the_edge_refuses_for_every_reason_of_its_enum_and_no_other():
 def test_every_method_is_placed_in_a_policy(method):
     service = method.containing_service
     package, noun = service.file.name.split("/")[1], Path(service.file.name).stem
-    policy = importlib.import_module(f"services.{package}.{noun}.api").POLICY
+    policy = importlib.import_module(f"services.{package}.{noun}.api").ACCESS
     assert policy.keys() == {row.name for row in service.methods}
     kind, options = policy[method.name].kind, method.GetOptions()
     if options.HasExtension(edge_pb2.edge):

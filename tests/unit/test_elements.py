@@ -39,10 +39,10 @@ def files() -> Iterator[FileDescriptor]:
 
 
 def tables() -> list[sa.Table]:
-    """Import every tables.py; answers all tables of the suite."""
+    """Import every tables.py; returns all tables of the suite."""
     for path in sorted((ROOT / "services").glob("*/**/tables.py")):
         importlib.import_module(str(path.relative_to(ROOT)).removesuffix(".py").replace("/", "."))
-    for name in ("jobs", "requests"):
+    for name in ("jobs", "idempotency"):
         importlib.import_module(f"services.runtime.{name}")
     return [*Base.metadata.tables.values()]
 

@@ -18,14 +18,14 @@ from tests.wan.programs import ROOT, program
 
 OFFERED = {"wan": "t2v", "wan-image": "i2v", "wan-5b": "ti2v"}
 START_SECONDS = 300.0
-LONGEST_TEST_SECONDS = 900
+MAX_TEST_SECONDS = 900
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Importing torch takes a busy machine minutes, for each model anew: three minutes a test are too few."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.timeout(LONGEST_TEST_SECONDS))
+            item.add_marker(pytest.mark.timeout(MAX_TEST_SECONDS))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ SECONDS = 600
 
 
 def program(module: str, *arguments: str) -> str:
-    """Run a module of ours on the Python of .venv-wan; answers what it printed. Raises with its last words."""
+    """Run a module of ours on the Python of .venv-wan; returns what it printed. Raises with its last words."""
     command = [str(ROOT / ".venv-wan" / "bin" / "python"), "-m", module, *arguments]
     environment = {
         "PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": str(ROOT),

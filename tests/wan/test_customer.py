@@ -14,7 +14,7 @@ from tests.e2e.conftest import ended
 WAN = {"model": "wan", "prompt": "a lighthouse at dusk", "resolution": "480p", "duration_seconds": 1}
 
 
-async def test_a_text_becomes_a_labelled_film_that_is_charged_once(customer, books, tmp_path):
+async def test_a_text_becomes_a_labeled_film_that_is_charged_once(customer, books, tmp_path):
     models = {model["id"]: model for model in (await customer.call("GET", "/v1/models"))["models"]}
     assert set(models) == {"animatic", "wan", "wan-image", "wan-5b"}
     assert (models["wan"]["kind"], models["wan"]["capacity"]) == ("GENERATIVE", "READY")

@@ -33,7 +33,7 @@ async def made(connection, job, image=b"", model="wan"):
     return b"".join(step.piece for step in steps), steps
 
 
-async def test_text_becomes_a_labelled_film_and_each_step_is_told(connection, tmp_path):
+async def test_text_becomes_a_labeled_film_and_each_step_is_told(connection, tmp_path):
     assert await client.describe(connection, "wan") == Model("wan", 1, 1)
     data, steps = await made(connection, FILM)
     denoised = [step.event.progress_percent for step in steps if step.event.stage == GENERATING]

@@ -17,16 +17,16 @@ from services.auth.logins.domain import locale
 from services.auth.logins.origin import origin
 from services.auth.notices import store as notices
 from services.auth.organizations.api import organization_message, project_message
-from services.runtime import caller, ids, requests
+from services.runtime import caller, idempotency, ids
 from services.runtime.caller import CALLER, PUBLIC, STAFF
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.errors import FIELD_INVALID, NOT_FOUND
 from services.runtime.profile import Profile
 from services.runtime.sealed import Sealer
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 
-POLICY = {
+ACCESS = {
     "Register": PUBLIC,
     "GetAccount": CALLER("account"),
     "UpdateAccount": CALLER("account"),
@@ -71,25 +71,25 @@ class Accounts(accounts_pb2_grpc.AccountsServicer):
         self._clock = clock
         self._registration = Registration(profile, sealer, pepper)
 
-    def room(self) -> Room:
-        """Answer how the server takes this service in."""
+    def registration(self) -> ServiceRegistration:
+        """Return how the server takes this service in."""
         service = accounts_pb2.DESCRIPTOR.services_by_name["Accounts"]
-        return Room(service, accounts_pb2_grpc.add_AccountsServicer_to_server, self, POLICY)
+        return ServiceRegistration(service, accounts_pb2_grpc.add_AccountsServicer_to_server, self, ACCESS)
 
     async def Register(self, request: accounts_pb2.RegisterRequest, context: Any) -> accounts_pb2.RegisterResponse:
-        """Make an account with its organisation, project and session. A replay answers it without the secrets."""
+        """Make an account with its organization, project and session. A replay answers it without the secrets."""
         now = self._clock.now()
         wanted = self._registration.read(request, now)
         claim = (request.flow_id, "Register", request.request_id)
         made = None
         async with self._database.transaction() as session:
-            if old := await requests.begin(session, *claim, request, accounts_pb2.RegisterResponse, now):
+            if old := await idempotency.begin(session, *claim, request, accounts_pb2.RegisterResponse, now):
                 return old
             tried = await self._registration.prove(session, wanted, now)
             if tried.outcome.value == "right":
                 made = await self._registration.make(session, wanted, tried, origin(context), now)
             if made is None:
-                await requests.forget(session, *claim)
+                await idempotency.forget(session, *claim)
             else:
                 answer = accounts_pb2.RegisterResponse(
                     account=account_message(made.account, self._sealer, []),
@@ -97,7 +97,7 @@ class Accounts(accounts_pb2_grpc.AccountsServicer):
                     project=project_message(made.project),
                     tokens=tokens_message(made.opened),
                 )
-                await requests.finish(session, *claim, _without_secrets(answer))
+                await idempotency.finish(session, *claim, _without_secrets(answer))
         tried.refuse()
         if made is None:
             raise errors.ALREADY_REGISTERED()
@@ -105,7 +105,7 @@ class Accounts(accounts_pb2_grpc.AccountsServicer):
         return answer
 
     async def GetAccount(self, _request: accounts_pb2.GetAccountRequest, _context: Any) -> accounts_pb2.Account:
-        """Answer the caller's account, contact points masked."""
+        """Return the caller's account, contact points masked."""
         return await self._show(caller.current().account)
 
     async def UpdateAccount(self, request: accounts_pb2.UpdateAccountRequest, _context: Any) -> accounts_pb2.Account:

@@ -6,29 +6,29 @@ import zoneinfo
 from services.auth import errors
 from services.runtime.errors import FIELD_INVALID, FIELD_REQUIRED
 
-OLDEST = 130
+MAX_AGE = 130
 """Years; an earlier birth date is a typing error."""
 FREEZE_SCOPES = ("ALL", "KEYS", "SPENDING")
 
 
 def birth_date(year: int, month: int, day: int, today: datetime.date) -> datetime.date:
-    """Answer a date of birth. Raises FIELD_INVALID for no day of the calendar, or one that nobody alive was born on."""
+    """Return a date of birth. Raises FIELD_INVALID for no day of the calendar, or one that nobody alive was born on."""
     try:
         born = datetime.date(year, month, day)
     except ValueError:
         raise FIELD_INVALID(field="birth_date", limit="be a day of the calendar") from None
-    if born > today or today.year - born.year > OLDEST:
+    if born > today or today.year - born.year > MAX_AGE:
         raise FIELD_INVALID(field="birth_date", limit="be a possible date of birth")
     return born
 
 
 def age(born: datetime.date, today: datetime.date) -> int:
-    """Answer full years. Who was born on 29 February is a year older on 1 March of a common year."""
+    """Return full years. Who was born on 29 February is a year older on 1 March of a common year."""
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
 
 def today(now: datetime.datetime, time_zone: str) -> datetime.date:
-    """Answer the day that it is at the place of the profile."""
+    """Return the day that it is at the place of the profile."""
     return now.astimezone(zoneinfo.ZoneInfo(time_zone)).date()
 
 
@@ -48,11 +48,11 @@ def admit(
 
 
 def masked_phone(phone: str) -> str:
-    """Answer the first three and last two characters: +86*********00."""
+    """Return the first three and last two characters: +86*********00."""
     return phone[:3] + "*" * max(0, len(phone) - 5) + phone[-2:] if phone else ""
 
 
 def masked_email(email: str) -> str:
-    """Answer the first letter and the last label: b***@***.com."""
+    """Return the first letter and the last label: b***@***.com."""
     local, _, host = email.rpartition("@")
     return f"{local[:1]}***@***.{host.rpartition('.')[2]}" if local else ""

@@ -69,7 +69,7 @@ class Registration:
         language = locale(request.locale, self._profile.place.locale)
         return Wanted(request.flow_id, request.code, born, request.age_statement, request.display_name, language)
 
-    async def prove(self, session: AsyncSession, wanted: Wanted, now: datetime.datetime) -> codes.Try:
+    async def prove(self, session: AsyncSession, wanted: Wanted, now: datetime.datetime) -> codes.CodeAttempt:
         """Try the code."""
         return await codes.attempt(
             session,
@@ -83,7 +83,7 @@ class Registration:
         )
 
     async def make(
-        self, session: AsyncSession, wanted: Wanted, proof: codes.Try, origin: Origin, now: datetime.datetime
+        self, session: AsyncSession, wanted: Wanted, proof: codes.CodeAttempt, origin: Origin, now: datetime.datetime
     ) -> Made | None:
         """Make everything, or nothing (None) when the contact point has an account already. Uses the flow up."""
         await store.lock_contact(session, proof.index)
@@ -110,7 +110,7 @@ class Registration:
         opened = await self._sessions.open(session, account, "", origin, now)
         return Made(account, organization, project, opened)
 
-    def _seal(self, account: Account, wanted: Wanted, proof: codes.Try) -> None:
+    def _seal(self, account: Account, wanted: Wanted, proof: codes.CodeAttempt) -> None:
         """Seal what is personal under the account's own key. Runs in a thread: the key is written to disk."""
         if proof.channel == "PHONE":
             account.phone = self._sealer.seal(account.id, Element.PHONE, proof.target)

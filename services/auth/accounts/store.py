@@ -11,12 +11,12 @@ from services.auth.accounts.tables import Account, Freeze
 
 
 async def account(session: AsyncSession, account_id: str) -> Account | None:
-    """Answer an account."""
+    """Return an account."""
     return await session.get(Account, account_id)
 
 
 async def account_by_contact(session: AsyncSession, channel: str, index: bytes) -> Account | None:
-    """Answer the account that a contact point belongs to."""
+    """Return the account that a contact point belongs to."""
     mark = Account.phone_index if channel == "PHONE" else Account.email_index
     return (await session.scalars(sa.select(Account).where(mark == index))).one_or_none()
 
@@ -28,7 +28,7 @@ async def lock_contact(session: AsyncSession, index: bytes) -> None:
 
 
 async def freezes_of(session: AsyncSession, account_id: str, now: datetime.datetime) -> Sequence[Freeze]:
-    """Answer the freezes in force of an account, by scope."""
+    """Return the freezes in force of an account, by scope."""
     query = (
         sa.select(Freeze)
         .where(
@@ -58,7 +58,7 @@ async def freeze(
 
 
 async def unfreeze(session: AsyncSession, account_id: str, scope: str, now: datetime.datetime) -> bool:
-    """Lift a freeze; answers whether there was one in force."""
+    """Lift a freeze; returns whether there was one in force."""
     statement = (
         sa.update(Freeze)
         .where(

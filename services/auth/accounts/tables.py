@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
 from filmgate.privacy.v1.elements_pb2 import Element
-from services.auth.check.tables import Fed
+from services.auth.check.tables import ChangeTracked
 from services.runtime.database import Base, Time, column
 
 
@@ -32,7 +32,7 @@ class Account(Base):
     update_time: Mapped[datetime.datetime] = column(Element.ACTIVITY_TIME, Time, nullable=False)
 
 
-class Freeze(Fed, Base):
+class Freeze(ChangeTracked, Base):
     """A scope of an account that was frozen. A lifted freeze keeps its row: enforcement is to be remembered."""
 
     __tablename__ = "freezes"

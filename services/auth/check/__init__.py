@@ -1,1 +1,1 @@
-"""Envoy's external authorization: who calls, may he, and as whom."""
+"""Envoy's external authorization: who calls, may they, and as whom."""

@@ -12,21 +12,21 @@ from services.auth.check.feed import Feed
 from services.auth.check.limits import Limits
 from services.auth.check.minting import Minting
 from services.auth.keys.domain import digest, is_key
-from services.auth.keys.uses import Uses
+from services.auth.keys.uses import LastUsedTracker
 from services.auth.logins.domain import ACCESS_PREFIX, is_token
 from services.runtime import caller, metrics
 from services.runtime.caller import SERVICE
 from services.runtime.clock import Clock
 from services.runtime.errors import TOKEN_INVALID, Failure
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 
-POLICY = {"Check": SERVICE("edge")}
-LONGEST_CREDENTIAL = 200
+ACCESS = {"Check": SERVICE("edge")}
+MAX_CREDENTIAL_LENGTH = 200
 _OPEN = answers.passed()
 
 
 class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
-    """Says who calls, whether he may, and gives him the token that the services believe."""
+    """Decides who calls and whether they may, and gives them the token that the services accept."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
         limits: Limits,
         creates: Limits,
         minting: Minting,
-        uses: Uses,
+        uses: LastUsedTracker,
         pepper: bytes,
         clock: Clock,
     ) -> None:
@@ -50,10 +50,10 @@ class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
         self._uses = uses
         bodies.load()
 
-    def room(self) -> Room:
-        """Answer how the server takes this service in."""
+    def registration(self) -> ServiceRegistration:
+        """Return how the server takes this service in."""
         service = external_auth_pb2.DESCRIPTOR.services_by_name["Authorization"]
-        return Room(service, external_auth_pb2_grpc.add_AuthorizationServicer_to_server, self, POLICY)
+        return ServiceRegistration(service, external_auth_pb2_grpc.add_AuthorizationServicer_to_server, self, ACCESS)
 
     async def Check(self, request: external_auth_pb2.CheckRequest, _context: Any) -> external_auth_pb2.CheckResponse:
         """Decide one call. A refusal is an answer too: Envoy sends its body to the client as it is."""
@@ -76,14 +76,14 @@ class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
             return answers.refused(failure, request_id, principal)
 
     async def _principal(self, route: Route, header: str) -> Principal:
-        """Answer whose credential this is. Unknown, malformed and wrong ones are all one to a stranger."""
+        """Return whose credential this is. Unknown, malformed and wrong ones are all one to a stranger."""
         mark = digest(self._pepper, credential_of(header))
         if self._feed.age > route.oldest_seconds:
-            raise errors.AUTHORISER_UNAVAILABLE(retry_after=1)
+            raise errors.AUTHORIZER_UNAVAILABLE(retry_after=1)
         found = self._directory.find(mark)
         if found is None:
-            if not await self._feed.look_again():
-                raise errors.AUTHORISER_UNAVAILABLE(retry_after=1)
+            if not await self._feed.refresh():
+                raise errors.AUTHORIZER_UNAVAILABLE(retry_after=1)
             found = self._directory.find(mark)
         if found is None:
             raise errors.KEY_UNKNOWN()
@@ -105,15 +105,15 @@ class Authorization(external_auth_pb2_grpc.AuthorizationServicer):
             await self._agreed(principal, now)
 
     async def _agreed(self, principal: Principal, now: float) -> None:
-        """Apply the policies in force. Raises POLICY_NOT_ACCEPTED, or AUTHORISER_UNAVAILABLE while they are unknown.
+        """Apply the policies in force. Raises POLICY_NOT_ACCEPTED, or AUTHORIZER_UNAVAILABLE while they are unknown.
 
         After the first start of a suite privacy tells auth by a job which policies there are. Until that has come, no
         policy is known, which does not mean that none is in force.
         """
         if self._directory.told and self._missing(principal, now) is None:
             return
-        if not await self._feed.look_again() or not self._directory.told:
-            raise errors.AUTHORISER_UNAVAILABLE(retry_after=1)
+        if not await self._feed.refresh() or not self._directory.told:
+            raise errors.AUTHORIZER_UNAVAILABLE(retry_after=1)
         missing = self._missing(principal, now)
         if missing is not None:
             raise errors.POLICY_NOT_ACCEPTED(
@@ -145,12 +145,12 @@ def route_of(extensions: Any, verb: str) -> Route:
 
 
 def credential_of(header: str) -> str:
-    """Answer the secret of a Bearer header; raises TOKEN_INVALID without one, KEY_UNKNOWN for what can be none."""
+    """Return the secret of a Bearer header; raises TOKEN_INVALID without one, KEY_UNKNOWN for what can be none."""
     scheme, _, secret = header.strip().partition(" ")
     secret = secret.strip()
     if scheme.lower() != "bearer" or not secret:
         raise TOKEN_INVALID()
-    if len(secret) > LONGEST_CREDENTIAL or not (is_key(secret) or is_token(secret, ACCESS_PREFIX)):
+    if len(secret) > MAX_CREDENTIAL_LENGTH or not (is_key(secret) or is_token(secret, ACCESS_PREFIX)):
         raise errors.KEY_UNKNOWN()
     return secret
 

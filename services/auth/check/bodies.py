@@ -20,7 +20,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 import filmgate
 from services.auth import errors
 
-LARGEST_BODY = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 DEEPEST = 32
 _WRAPPED = ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
 _SCALARS = frozenset(
@@ -50,7 +50,7 @@ def check(method: str, raw: bytes) -> None:
     body = parse(raw)
     found = shape(method)
     if found is None:  # the edge knows a method that this process does not: nothing can be checked
-        raise errors.AUTHORISER_UNAVAILABLE(retry_after=1)
+        raise errors.AUTHORIZER_UNAVAILABLE(retry_after=1)
     message, hidden = found
     _walk(body, message, "", hidden)
 
@@ -72,7 +72,7 @@ def check_query(method: str, path: str) -> None:
 
 @functools.cache
 def _binding(method: str) -> tuple[bool, frozenset[str]] | None:
-    """Answer (whether the body holds every field, the fields of the path); None for a method that is no RPC."""
+    """Return (whether the body holds every field, the fields of the path); None for a method that is no RPC."""
     try:
         found: MethodDescriptor = descriptor_pool.Default().FindMethodByName(method)
     except KeyError:
@@ -84,7 +84,7 @@ def _binding(method: str) -> tuple[bool, frozenset[str]] | None:
 
 def parse(raw: bytes) -> dict[str, Any]:
     """Read a JSON object. Raises BODY_INVALID."""
-    if len(raw) > LARGEST_BODY:
+    if len(raw) > MAX_BODY_BYTES:
         raise errors.BODY_INVALID(fault="it is over 64 KiB")
     try:
         body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -109,7 +109,7 @@ def _is_deeper(value: dict[str, Any] | list[Any], levels: int) -> bool:
 
 @functools.cache
 def shape(method: str) -> tuple[Descriptor, frozenset[str]] | None:
-    """Answer the message that a method's body is, and its fields that come from the path; None for an unknown one."""
+    """Return the message that a method's body is, and its fields that come from the path; None for an unknown one."""
     try:
         found: MethodDescriptor = descriptor_pool.Default().FindMethodByName(method)
     except KeyError:

@@ -1,4 +1,4 @@
-"""What the authoriser knows, in memory: credentials, freezes, acceptances, policies in force.
+"""What the authorizer knows, in memory: credentials, freezes, acceptances, policies in force.
 
 Every entry bears the version of its row; a reading that is older than what is known changes nothing.
 """
@@ -52,15 +52,15 @@ class Directory:
         return len(self._principals)
 
     def find(self, digest: bytes) -> tuple[Principal, float] | None:
-        """Answer the owner of a secret by its digest, with the secret's end (seconds since 1970)."""
+        """Return the owner of a secret by its digest, with the secret's end (seconds since 1970)."""
         return self._by_digest.get(digest)
 
     def freezes(self, account: str) -> Mapping[str, Frozen]:
-        """Answer the freezes of an account by scope, lifted and ended ones too."""
+        """Return the freezes of an account by scope, lifted and ended ones too."""
         return self._freezes.get(account, {})
 
     def accepted(self, account: str) -> Mapping[str, int]:
-        """Answer the newest accepted version by kind of policy."""
+        """Return the newest accepted version by kind of policy."""
         return {kind: accepted.number for kind, accepted in self._accepted.get(account, {}).items()}
 
     def apply(self, changes: Changes) -> None:

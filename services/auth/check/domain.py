@@ -12,7 +12,7 @@ Gate = Literal["OPEN", "ACCOUNT", "CORE"]
 STRICT_SECONDS = 5.0
 """Oldest knowledge that may decide on spending, creating, keys and personal data."""
 LENIENT_SECONDS = 60.0
-"""Oldest knowledge that may let an owner read his own tasks and files."""
+"""Oldest knowledge that may let owners read their own tasks and files."""
 TOKEN_SECONDS = 30.0
 """Lifetime of a caller token on every route. It is verified once, when a call begins: by a service before its method
 runs, also if that is a stream; by media on arrival, which forwards it at once, to locate what it sends or to open the
@@ -53,7 +53,7 @@ class Route:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Principal:
-    """A key or a session as the authoriser knows it; times in seconds since 1970."""
+    """A key or a session as the authorizer knows it; times in seconds since 1970."""
 
     version: int
     kind: Literal["key", "session"]
@@ -126,7 +126,7 @@ def _covers(scope: str, route: Route, principal: Principal) -> bool:
 
 
 def missing_policy(policies: Mapping[str, list[Policy]], accepted: Mapping[str, int], now: float) -> Policy | None:
-    """Answer a policy in force that was not accepted, None when all were. A later version covers an earlier one."""
+    """Return a policy in force that was not accepted, None when all were. A later version covers an earlier one."""
     for kind, versions in policies.items():
         in_force = [policy for policy in versions if policy.effective <= now]
         if in_force:

@@ -70,7 +70,7 @@ class Feed:
             return False
         return True
 
-    async def look_again(self) -> bool:
+    async def refresh(self) -> bool:
         """Catch up before a refusal. Whatever strangers send, this reads at most ten times a second."""
         pause = self._begun + MISS_PAUSE_SECONDS - self._steady()
         if pause > 0:

@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-MOST_BUCKETS = 100_000
+MAX_BUCKETS = 100_000
 
 
 class Limits:
@@ -23,6 +23,6 @@ class Limits:
         wait = 0.0 if level >= 1 else (1 - level) / rate if rate else 60.0
         self._buckets[account] = (level if wait else level - 1, now)
         self._buckets.move_to_end(account)
-        if len(self._buckets) > MOST_BUCKETS:
+        if len(self._buckets) > MAX_BUCKETS:
             self._buckets.popitem(last=False)
         return wait

@@ -11,7 +11,7 @@ from services.runtime.clock import Clock
 
 REUSED_SECONDS = 10.0
 """A token that is given again is good for 19 s more (tokens count whole seconds), longer than any first use takes."""
-MOST_TOKENS = 20_000
+MAX_TOKENS = 20_000
 _Mark = tuple[str, int, str, str]
 
 
@@ -49,6 +49,6 @@ class Minting:
         )
         self._minted[mark] = (now, moment, token)
         self._minted.move_to_end(mark)
-        if len(self._minted) > MOST_TOKENS:
+        if len(self._minted) > MAX_TOKENS:
             self._minted.popitem(last=False)
         return token

@@ -32,7 +32,7 @@ _TOLD = sa.select(sa.exists().select_from(PoliciesTold))
 
 
 async def read_changes(session: AsyncSession, floor: int) -> tuple[int, Changes]:
-    """Answer (the next floor, what changed since `floor`).
+    """Return (the next floor, what changed since `floor`).
 
     The floor is the oldest transaction that was still running before the reading began. What commits later has an id
     of at least that, so the next reading finds it, in whatever order transactions commit; rows are read twice rather

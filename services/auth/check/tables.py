@@ -1,4 +1,4 @@
-"""Columns of every table that the authoriser's feed reads."""
+"""Columns of every table that the authorizer's feed reads."""
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
@@ -7,7 +7,7 @@ from filmgate.privacy.v1.elements_pb2 import Element
 from services.runtime.database import column
 
 
-class Fed:
+class ChangeTracked:
     """Two marks that a trigger of the database sets on every insert and update; no code of ours writes them.
 
     `changed` is the id of the writing transaction, by which the feed finds what it has not seen. `version` counts the

@@ -11,15 +11,15 @@ from services.auth import errors
 from services.auth.check.feed import Feed
 from services.auth.keys import domain, store
 from services.auth.keys.tables import Key
-from services.runtime import caller, ids, pages, requests
+from services.runtime import caller, idempotency, ids, pages
 from services.runtime.caller import CALLER
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.errors import FIELD_INVALID, NOT_FOUND
 from services.runtime.profile import Profile
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 
-POLICY = {
+ACCESS = {
     "CreateKey": CALLER("keys"),
     "ListKeys": CALLER("keys"),
     "GetKey": CALLER("keys"),
@@ -61,17 +61,17 @@ class Keys(keys_pb2_grpc.KeysServicer):
         self._pepper = pepper
         self._clock = clock
 
-    def room(self) -> Room:
-        """Answer how the server takes this service in."""
+    def registration(self) -> ServiceRegistration:
+        """Return how the server takes this service in."""
         service = keys_pb2.DESCRIPTOR.services_by_name["Keys"]
-        return Room(service, keys_pb2_grpc.add_KeysServicer_to_server, self, POLICY)
+        return ServiceRegistration(service, keys_pb2_grpc.add_KeysServicer_to_server, self, ACCESS)
 
     async def CreateKey(self, request: keys_pb2.CreateKeyRequest, _context: Any) -> keys_pb2.Key:
         """Make a key; the secret is in this answer alone, not in its replay."""
         me, now = caller.current(), self._clock.now()
         claim = (me.project, "CreateKey", request.request_id)
         async with self._database.transaction() as session:
-            if old := await requests.begin(session, *claim, request, keys_pb2.Key, now):
+            if old := await idempotency.begin(session, *claim, request, keys_pb2.Key, now):
                 return old
             scopes = domain.granted_scopes(request.scopes, await _grantable(session, me))
             end = _end(request, now)
@@ -84,7 +84,7 @@ class Keys(keys_pb2_grpc.KeysServicer):
             row.expire_time = end
             session.add(row)
             answer = key_message(row, now)
-            await requests.finish(session, *claim, answer)
+            await idempotency.finish(session, *claim, answer)
         await self._feed.catch_up()
         answer.secret = secret
         return answer
@@ -100,7 +100,7 @@ class Keys(keys_pb2_grpc.KeysServicer):
         return keys_pb2.ListKeysResponse(keys=keys, next_page_token=token)
 
     async def GetKey(self, request: keys_pb2.GetKeyRequest, _context: Any) -> keys_pb2.Key:
-        """Answer one key."""
+        """Return one key."""
         async with self._database.transaction() as session:
             row = _found(await store.key(session, request.id, caller.current().project), request.id)
             uses = await store.uses_of(session, [row.id])
@@ -124,7 +124,7 @@ class Keys(keys_pb2_grpc.KeysServicer):
         return key_message(row, now, uses.get(row.id))
 
     async def RevokeKey(self, request: keys_pb2.RevokeKeyRequest, _context: Any) -> keys_pb2.Key:
-        """Revoke a key for good. Answers when the authoriser of this process refuses it."""
+        """Revoke a key for good. Returns when the authorizer of this process refuses it."""
         now = self._clock.now()
         async with self._database.transaction() as session:
             row = _found(await store.key(session, request.id, caller.current().project, lock=True), request.id)

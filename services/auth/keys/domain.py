@@ -20,7 +20,7 @@ KEY = re.compile(r"fg_live_u_[0-9A-Za-z]{61}")
 PEPPER_VERSION = 1
 
 NEW_PER_DAY = 200
-"""Keys that a project may make in a day. Revoked ones do not count as active but stay known to every authoriser, so
+"""Keys that a project may make in a day. Revoked ones do not count as active but stay known to every authorizer, so
 without this one customer could fill its memory."""
 SCOPES = ("video.read", "video.write", "billing.read", "keys", "account")
 DEFAULT_SCOPES = SCOPES[:3]
@@ -32,7 +32,7 @@ def random_text(length: int) -> str:
 
 
 def checksum(text: str) -> str:
-    """Answer the CRC32 of a text in 6 base62 characters: it finds typing errors, and proves nothing."""
+    """Return the CRC32 of a text in 6 base62 characters: it finds typing errors, and proves nothing."""
     value = zlib.crc32(text.encode())
     digits = []
     for _ in range(6):
@@ -57,17 +57,17 @@ def is_key(text: str) -> bool:
 
 
 def prefix(key: str) -> str:
-    """Answer the part of a key that may be shown: everything up to its public id."""
+    """Return the part of a key that may be shown: everything up to its public id."""
     return key[: len(KEY_PREFIX) + PUBLIC_ID_LENGTH]
 
 
 def digest(pepper: bytes, secret: str) -> bytes:
-    """Answer what is stored of a bearer secret. A fast hash is enough for 256 random bits (ASVS 5.0, 6.5.2)."""
+    """Return what is stored of a bearer secret. A fast hash is enough for 256 random bits (ASVS 5.0, 6.5.2)."""
     return hmac.digest(pepper, secret.encode(), hashlib.sha256)
 
 
 def granted_scopes(asked: Sequence[str], maker: Collection[str]) -> list[str]:
-    """Answer the scopes of a new key, in their documented order. Raises FIELD_INVALID, SCOPE_NOT_GRANTABLE."""
+    """Return the scopes of a new key, in their documented order. Raises FIELD_INVALID, SCOPE_NOT_GRANTABLE."""
     wanted = set(asked) or set(DEFAULT_SCOPES)
     for scope in sorted(wanted):
         if scope not in SCOPES:

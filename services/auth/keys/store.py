@@ -34,19 +34,19 @@ async def count_made(session: AsyncSession, project: str, since: datetime.dateti
 
 
 async def key(session: AsyncSession, key_id: str, project: str, *, lock: bool = False) -> Key | None:
-    """Answer a project's key, under its lock to change it."""
+    """Return a project's key, under its lock to change it."""
     query = sa.select(Key).where(Key.id == key_id, Key.project == project)
     return (await session.scalars(query.with_for_update() if lock else query)).one_or_none()
 
 
 async def keys_of(session: AsyncSession, project: str, page: Page) -> Sequence[Key]:
-    """Answer a page of a project's keys, newest first."""
+    """Return a page of a project's keys, newest first."""
     query = sa.select(Key).where(Key.project == project)
     return (await session.scalars(page.of(query, Key.create_time, Key.id))).all()
 
 
 async def uses_of(session: AsyncSession, key_ids: Sequence[str]) -> dict[str, datetime.datetime]:
-    """Answer when keys were last used; a key that never was is absent."""
+    """Return when keys were last used; a key that never was is absent."""
     rows = await session.execute(sa.select(KeyUse.key, KeyUse.use_time).where(KeyUse.key.in_(key_ids)))
     return {row.key: row.use_time for row in rows}
 

@@ -6,11 +6,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
 from filmgate.privacy.v1.elements_pb2 import Element
-from services.auth.check.tables import Fed
+from services.auth.check.tables import ChangeTracked
 from services.runtime.database import Base, Time, column
 
 
-class Key(Fed, Base):
+class Key(ChangeTracked, Base):
     """An API key; of its secret only a keyed hash."""
 
     __tablename__ = "keys"

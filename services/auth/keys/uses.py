@@ -11,7 +11,7 @@ FLUSH_SECONDS = 30.0
 log = telemetry.logger(__name__)
 
 
-class Uses:
+class LastUsedTracker:
     """Last uses that this process has seen. What a killed process has not written is lost, which is no harm."""
 
     def __init__(self, database: Database) -> None:

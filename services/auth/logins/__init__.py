@@ -1,1 +1,1 @@
-"""Codes and sessions: how a person proves who he is."""
+"""Codes and sessions: how a person proves who they are."""

@@ -25,9 +25,9 @@ from services.runtime.database import Database
 from services.runtime.errors import NOT_FOUND
 from services.runtime.profile import Profile
 from services.runtime.sealed import Sealer
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 
-POLICY = {
+ACCESS = {
     "SendCode": PUBLIC,
     "CreateSession": PUBLIC,
     "RefreshSession": PUBLIC,
@@ -76,16 +76,16 @@ class Logins(logins_pb2_grpc.LoginsServicer):
         self._clock = clock
         self._sessions = Sessions(pepper, profile)
 
-    def room(self) -> Room:
-        """Answer how the server takes this service in."""
+    def registration(self) -> ServiceRegistration:
+        """Return how the server takes this service in."""
         service = logins_pb2.DESCRIPTOR.services_by_name["Logins"]
-        return Room(service, logins_pb2_grpc.add_LoginsServicer_to_server, self, POLICY)
+        return ServiceRegistration(service, logins_pb2_grpc.add_LoginsServicer_to_server, self, ACCESS)
 
     async def SendCode(self, request: Request, context: Any) -> logins_pb2.SendCodeResponse:
         """Send a code. Nothing here looks whether the target is known: the job that delivers it does."""
         channel = Request.Channel.Name(request.channel)
         target = self._target(channel, request.target)
-        # Whoever calls past the edge has no address to be counted by, so he is counted by his name.
+        # Whoever calls past the edge has no address to be counted by, so they are counted by their name.
         now, source = self._clock.now(), domain.network(origin(context).address) or caller.peer()
         async with self._database.transaction() as session:
             await self._count(session, codes.subject_of(self._sealer, channel, target), source, now)
@@ -147,7 +147,7 @@ class Logins(logins_pb2_grpc.LoginsServicer):
         )
 
     async def EndSession(self, request: logins_pb2.EndSessionRequest, _context: Any) -> Empty:
-        """End a session of the caller's. Answers when the authoriser of this process refuses its tokens."""
+        """End a session of the caller's. Returns when the authorizer of this process refuses its tokens."""
         async with self._database.transaction() as session:
             if await store.session_of(session, request.id, caller.current().account) is None:
                 raise NOT_FOUND(resource=f"session {request.id}")
@@ -191,7 +191,7 @@ class Logins(logins_pb2_grpc.LoginsServicer):
         if wait:
             raise errors.SEND_TOO_SOON(limit=limit, seconds=wait, retry_after=wait)
 
-    async def _try(self, session: Any, request: Any, now: datetime.datetime) -> codes.Try:
+    async def _try(self, session: Any, request: Any, now: datetime.datetime) -> codes.CodeAttempt:
         return await codes.attempt(
             session,
             request.flow_id,
@@ -205,7 +205,7 @@ class Logins(logins_pb2_grpc.LoginsServicer):
 
 
 async def _frozen(session: Any, account: str, now: datetime.datetime) -> Exception | None:
-    """Answer the refusal of an account that is frozen in every scope."""
+    """Return the refusal of an account that is frozen in every scope."""
     for freeze in await accounts.freezes_of(session, account, now):
         if freeze.scope == "ALL":
             if freeze.expire_time is None:

@@ -17,7 +17,7 @@ log = telemetry.logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Try:
+class CodeAttempt:
     """What became of a try. Channel, target and its index say what a right code proves; target is empty otherwise."""
 
     outcome: Outcome
@@ -31,7 +31,7 @@ class Try:
         domain.refuse(self.outcome, self.tries_left)
 
 
-UNKNOWN = Try(Outcome.WRONG, 0)
+UNKNOWN = CodeAttempt(Outcome.WRONG, 0)
 
 
 async def attempt(
@@ -44,7 +44,7 @@ async def attempt(
     pepper: bytes,
     now: datetime.datetime,
     most: int,
-) -> Try:
+) -> CodeAttempt:
     """Count and judge a try. The flow stays locked until the transaction ends, so a right code is right once.
 
     A flow whose sealed target is not the one of its index proves nothing: its code is wrong.
@@ -55,11 +55,11 @@ async def attempt(
     right = hmac.compare_digest(domain.code_digest(pepper, flow_id, code), tried.digest)
     outcome = domain.judge(tries=tried.tries, most=most, expired=now >= tried.expire_time, right=right)
     if outcome is not Outcome.RIGHT:
-        return Try(outcome, most - tried.tries)
+        return CodeAttempt(outcome, most - tried.tries)
     target = await asyncio.to_thread(_target, sealer, flow_id, tried)
     if not target:
-        return Try(Outcome.WRONG, most - tried.tries)
-    return Try(outcome, most - tried.tries, tried.channel, target, tried.target_index)
+        return CodeAttempt(Outcome.WRONG, most - tried.tries)
+    return CodeAttempt(outcome, most - tried.tries, tried.channel, target, tried.target_index)
 
 
 def _target(sealer: Sealer, flow_id: str, tried: store.Tried) -> str:

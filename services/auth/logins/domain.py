@@ -55,7 +55,7 @@ class Tokens:
 
 
 def normal_phone(text: str, region: str) -> str:
-    """Answer a mobile number in E.164; a national one is read as of `region`. Raises TARGET_INVALID."""
+    """Return a mobile number in E.164; a national one is read as of `region`. Raises TARGET_INVALID."""
     try:
         number = phonenumbers.parse(text, region) if _PHONE.fullmatch(text) else None
     except phonenumbers.NumberParseException:
@@ -103,7 +103,7 @@ def is_same_contact(one: str, other: str) -> bool:
 
 
 def locale(text: str, default: str) -> str:
-    """Answer "zh" or "en"; "zh-CN" is "zh", an empty text the default. Raises FIELD_INVALID."""
+    """Return "zh" or "en"; "zh-CN" is "zh", an empty text the default. Raises FIELD_INVALID."""
     language = text.split("-", maxsplit=1)[0].lower() or default
     if language not in LOCALES:
         raise FIELD_INVALID(field="locale", limit=f"be one of {', '.join(LOCALES)}")
@@ -111,7 +111,7 @@ def locale(text: str, default: str) -> str:
 
 
 def network(address: str) -> str:
-    """Answer the network that limits count a source by: the address, or the /64 of an IPv6 one; empty when unknown."""
+    """Return the network that limits count a source by: the address, or the /64 of an IPv6 one; empty when unknown."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -129,7 +129,7 @@ def new_code() -> str:
 
 
 def code_digest(pepper: bytes, flow: str, code: str) -> bytes:
-    """Answer what is stored of a code: bound to its flow, so that equal codes do not look equal."""
+    """Return what is stored of a code: bound to its flow, so that equal codes do not look equal."""
     return hmac.digest(pepper, f"code\0{flow}\0{code}".encode(), hashlib.sha256)
 
 

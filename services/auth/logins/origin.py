@@ -6,7 +6,7 @@ from typing import Any
 
 from services.runtime import caller
 
-LONGEST_AGENT = 200
+MAX_AGENT_LENGTH = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,13 +18,13 @@ class Origin:
 
 
 def origin(context: Any) -> Origin:
-    """Read the origin from the metadata. Only the edge is believed: anyone else could write what he likes."""
+    """Read the origin from the metadata. Only the edge is believed: anyone else could write anything."""
     if caller.peer() != "edge":
         return Origin()
     values = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
     forwarded = values.get("x-forwarded-for", "").rpartition(",")[2].strip()
     address = values.get("x-filmgate-address") or values.get("x-envoy-external-address") or forwarded
-    agent = "".join(letter for letter in values.get("user-agent", "")[:LONGEST_AGENT] if letter.isprintable())
+    agent = "".join(letter for letter in values.get("user-agent", "")[:MAX_AGENT_LENGTH] if letter.isprintable())
     return Origin(_address(address), agent)
 
 

@@ -75,7 +75,7 @@ class Sessions:
     async def refresh(
         self, session: AsyncSession, refresh: str, origin: Origin, now: datetime.datetime
     ) -> Opened | Refused:
-        """Answer the successor of a refresh token, or why there is none. Commit before raising the refusal."""
+        """Return the successor of a refresh token, or why there is none. Commit before raising the refusal."""
         if not domain.is_token(refresh, domain.REFRESH_PREFIX):
             return Refused(TOKEN_INVALID())
         mark, nonce = digest(self._pepper, refresh), os.urandom(NONCE_BYTES)

@@ -11,7 +11,7 @@ from services.auth.logins import domain
 from services.auth.logins.tables import Flow, RefreshToken, Session, SourceSends, TargetSends
 from services.runtime.pages import Page
 
-MOST_SWEPT = 500
+MAX_SWEPT = 500
 _COUNT_TARGET = sa.text("""
 INSERT INTO target_sends AS t (subject, last_time, hour_start, hour_sent, day_start, day_sent)
 VALUES (:subject, :now, :now, 1, :now, 1)
@@ -63,7 +63,7 @@ async def count_source(session: AsyncSession, subject: bytes, now: datetime.date
 
 
 async def flow(session: AsyncSession, flow_id: str) -> Flow | None:
-    """Answer a flow."""
+    """Return a flow."""
     return await session.get(Flow, flow_id)
 
 
@@ -111,13 +111,13 @@ async def forget_code(session: AsyncSession, flow_id: str) -> None:
 
 
 async def session_of(session: AsyncSession, session_id: str, account: str) -> Session | None:
-    """Answer an account's session, ended or not."""
+    """Return an account's session, ended or not."""
     found = await session.execute(sa.select(Session).where(Session.id == session_id, Session.account == account))
     return found.scalar_one_or_none()
 
 
 async def sessions_of(session: AsyncSession, account: str, page: Page, now: datetime.datetime) -> Sequence[Session]:
-    """Answer a page of an account's open sessions, newest first."""
+    """Return a page of an account's open sessions, newest first."""
     query = sa.select(Session).where(
         Session.account == account, Session.end_time.is_(None), Session.refresh_expire_time > now
     )
@@ -147,7 +147,7 @@ async def end_oldest(session: AsyncSession, account: str, keep: int, now: dateti
 
 
 async def claim_refresh(session: AsyncSession, digest: bytes, nonce: bytes, now: datetime.datetime) -> str | None:
-    """Claim a refresh token in one conditional statement; answers its session. Of two at once only one gets it."""
+    """Claim a refresh token in one conditional statement; returns its session. Of two at once only one gets it."""
     open_sessions = sa.select(Session.id).where(Session.end_time.is_(None))
     statement = (
         sa.update(RefreshToken)
@@ -164,7 +164,7 @@ async def claim_refresh(session: AsyncSession, digest: bytes, nonce: bytes, now:
 
 
 async def refresh_token(session: AsyncSession, digest: bytes) -> tuple[RefreshToken, Session] | None:
-    """Answer a refresh token with its session, the session locked."""
+    """Return a refresh token with its session, the session locked."""
     query = (
         sa.select(RefreshToken, Session)
         .join(Session, Session.id == RefreshToken.session)
@@ -176,13 +176,13 @@ async def refresh_token(session: AsyncSession, digest: bytes) -> tuple[RefreshTo
 
 
 async def locked_session(session: AsyncSession, session_id: str) -> Session:
-    """Answer a session under its lock."""
+    """Return a session under its lock."""
     return (await session.scalars(sa.select(Session).where(Session.id == session_id).with_for_update())).one()
 
 
 async def over_flows(session: AsyncSession, before: datetime.datetime) -> Sequence[str]:
-    """Answer flows that were begun before a moment, MOST_SWEPT at most."""
-    return (await session.scalars(sa.select(Flow.id).where(Flow.create_time < before).limit(MOST_SWEPT))).all()
+    """Return flows that were begun before a moment, MAX_SWEPT at most."""
+    return (await session.scalars(sa.select(Flow.id).where(Flow.create_time < before).limit(MAX_SWEPT))).all()
 
 
 async def delete_flows(session: AsyncSession, flow_ids: Sequence[str]) -> None:

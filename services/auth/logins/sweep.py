@@ -5,7 +5,7 @@ import datetime
 
 from filmgate.privacy.v1.elements_pb2 import Element
 from services.auth.logins import store
-from services.runtime import jobs, requests, subject, telemetry
+from services.runtime import idempotency, jobs, subject, telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.sealed import Sealer
@@ -29,7 +29,7 @@ class Sweep:
         """Sweep for ever."""
         while True:
             try:
-                while await self.once() == store.MOST_SWEPT:
+                while await self.once() == store.MAX_SWEPT:
                     pass
             except Exception as fault:  # noqa: BLE001  the next round may reach the database
                 log.fault("sweep_failed", fault, kind="logins")
@@ -39,13 +39,13 @@ class Sweep:
         """Nothing is lost by stopping in the middle."""
 
     async def once(self) -> int:
-        """Sweep; answers how many codes were removed. Rows go before their keys: a key without a row hurts nobody."""
+        """Sweep; returns how many codes were removed. Rows go before their keys: a key without a row hurts nobody."""
         now = self._clock.now()
         async with self._database.transaction() as session:
             flows = await store.over_flows(session, now - KEPT)
             await store.delete_flows(session, flows)
             await store.sweep(session, now)
-            await requests.sweep(session, now)
+            await idempotency.sweep(session, now)
             await jobs.sweep(session, now - JOBS_KEPT)
         await asyncio.to_thread(self._forget, list(flows))
         return len(flows)

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
 from filmgate.privacy.v1.elements_pb2 import Element
-from services.auth.check.tables import Fed
+from services.auth.check.tables import ChangeTracked
 from services.runtime.database import Base, Time, column
 
 
@@ -51,7 +51,7 @@ class SourceSends(Base):
     hour_sent: Mapped[int] = column(Element.OPERATIONAL, sa.Integer, nullable=False)
 
 
-class Session(Fed, Base):
+class Session(ChangeTracked, Base):
     """A login of a person on a device, with its present access token and the one before, which runs out by itself."""
 
     __tablename__ = "sessions"

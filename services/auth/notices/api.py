@@ -9,9 +9,9 @@ from services.runtime.caller import SERVICE
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.errors import NOT_FOUND
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 
-POLICY = {"Notify": SERVICE("billing", "generation", "privacy", "worker", "auth")}
+ACCESS = {"Notify": SERVICE("billing", "generation", "privacy", "worker", "auth")}
 
 
 class Notices(notices_pb2_grpc.NoticesServicer):
@@ -21,10 +21,10 @@ class Notices(notices_pb2_grpc.NoticesServicer):
         self._database = database
         self._clock = clock
 
-    def room(self) -> Room:
-        """Answer how the server takes this service in."""
+    def registration(self) -> ServiceRegistration:
+        """Return how the server takes this service in."""
         service = notices_pb2.DESCRIPTOR.services_by_name["Notices"]
-        return Room(service, notices_pb2_grpc.add_NoticesServicer_to_server, self, POLICY)
+        return ServiceRegistration(service, notices_pb2_grpc.add_NoticesServicer_to_server, self, ACCESS)
 
     async def Notify(self, request: notices_pb2.NotifyRequest, _context: Any) -> notices_pb2.NotifyResponse:
         """Store a notice and its delivery. Refuses an unknown account, template or parameter."""

@@ -11,7 +11,7 @@ import yaml
 
 from services.runtime.errors import FIELD_INVALID
 
-LONGEST_PARAMETER = 200
+MAX_PARAMETER_LENGTH = 200
 _FILE = Path(__file__).with_name("templates.yaml")
 
 
@@ -35,7 +35,7 @@ def templates() -> Mapping[str, Mapping[str, Text]]:
 
 @functools.cache
 def parameters_of(template: str) -> frozenset[str]:
-    """Answer the parameters that a template needs. Raises FIELD_INVALID when there is no such template."""
+    """Return the parameters that a template needs. Raises FIELD_INVALID when there is no such template."""
     languages = templates().get(template)
     if languages is None:
         raise FIELD_INVALID(field="template", limit="name a template")
@@ -49,9 +49,9 @@ def check(template: str, parameters: Mapping[str, str]) -> None:
         names = ", ".join(sorted(parameters_of(template))) or "none"
         raise FIELD_INVALID(field="parameters", limit=f"be exactly these: {names}")
     for value in parameters.values():
-        if len(value) > LONGEST_PARAMETER or not value.isprintable():
+        if len(value) > MAX_PARAMETER_LENGTH or not value.isprintable():
             raise FIELD_INVALID(
-                field="parameters", limit=f"be printable and at most {LONGEST_PARAMETER} characters each"
+                field="parameters", limit=f"be printable and at most {MAX_PARAMETER_LENGTH} characters each"
             )
 
 

@@ -29,7 +29,7 @@ async def add(
 
 
 async def notice(session: AsyncSession, notice_id: str) -> Notice | None:
-    """Answer a notice."""
+    """Return a notice."""
     return await session.get(Notice, notice_id)
 
 

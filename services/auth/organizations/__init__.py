@@ -1,1 +1,1 @@
-"""Organisations and projects: who owns wallets, keys, videos and files."""
+"""Organizations and projects: who owns wallets, keys, videos and files."""

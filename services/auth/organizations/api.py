@@ -9,13 +9,13 @@ from services.runtime import caller, pages
 from services.runtime.caller import CALLER
 from services.runtime.database import Database
 from services.runtime.errors import NOT_FOUND
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 
-POLICY = {"GetOrganization": CALLER("account"), "ListProjects": CALLER("account")}
+ACCESS = {"GetOrganization": CALLER("account"), "ListProjects": CALLER("account")}
 
 
 def organization_message(row: Organization) -> organizations_pb2.Organization:
-    """Write an organisation."""
+    """Write an organization."""
     return organizations_pb2.Organization(
         name=f"organizations/{row.id}",
         id=row.id,
@@ -33,20 +33,20 @@ def project_message(row: Project) -> organizations_pb2.Project:
 
 
 class Organizations(organizations_pb2_grpc.OrganizationsServicer):
-    """Shows the caller's organisation and its projects."""
+    """Shows the caller's organization and its projects."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def room(self) -> Room:
-        """Answer how the server takes this service in."""
+    def registration(self) -> ServiceRegistration:
+        """Return how the server takes this service in."""
         service = organizations_pb2.DESCRIPTOR.services_by_name["Organizations"]
-        return Room(service, organizations_pb2_grpc.add_OrganizationsServicer_to_server, self, POLICY)
+        return ServiceRegistration(service, organizations_pb2_grpc.add_OrganizationsServicer_to_server, self, ACCESS)
 
     async def GetOrganization(
         self, _request: organizations_pb2.GetOrganizationRequest, _context: Any
     ) -> organizations_pb2.Organization:
-        """Answer the caller's organisation."""
+        """Return the caller's organization."""
         mine = caller.current().organization
         async with self._database.transaction() as session:
             row = await store.organization(session, mine)
@@ -57,7 +57,7 @@ class Organizations(organizations_pb2_grpc.OrganizationsServicer):
     async def ListProjects(
         self, request: organizations_pb2.ListProjectsRequest, _context: Any
     ) -> organizations_pb2.ListProjectsResponse:
-        """List the projects of the caller's organisation."""
+        """List the projects of the caller's organization."""
         page = pages.page(request)
         async with self._database.transaction() as session:
             rows = await store.projects_of(session, caller.current().organization, page)

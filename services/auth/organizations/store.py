@@ -1,4 +1,4 @@
-"""All SQL of organisations and projects."""
+"""All SQL of organizations and projects."""
 
 import datetime
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from services.runtime.pages import Page
 
 
 async def add_personal(session: AsyncSession, now: datetime.datetime) -> tuple[Organization, Project]:
-    """Make a personal organisation with one project."""
+    """Make a personal organization with one project."""
     organization = Organization(id=ids.new("org"), personal=True, create_time=now)
     session.add(organization)
     await session.flush()
@@ -23,11 +23,11 @@ async def add_personal(session: AsyncSession, now: datetime.datetime) -> tuple[O
 
 
 async def organization(session: AsyncSession, organization_id: str) -> Organization | None:
-    """Answer an organisation."""
+    """Return an organization."""
     return await session.get(Organization, organization_id)
 
 
 async def projects_of(session: AsyncSession, organization_id: str, page: Page) -> Sequence[Project]:
-    """Answer a page of an organisation's projects, newest first."""
+    """Return a page of an organization's projects, newest first."""
     query = sa.select(Project).where(Project.organization == organization_id)
     return (await session.scalars(page.of(query, Project.create_time, Project.id))).all()

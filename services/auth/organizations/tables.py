@@ -1,4 +1,4 @@
-"""Rows of organisations and projects."""
+"""Rows of organizations and projects."""
 
 import datetime
 

@@ -10,22 +10,22 @@ from services.auth.standings import store
 from services.runtime.caller import SERVICE
 from services.runtime.database import Database
 from services.runtime.errors import NOT_FOUND
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 
-POLICY = {"RecordAcceptance": SERVICE("privacy"), "SetPoliciesInForce": SERVICE("privacy")}
+ACCESS = {"RecordAcceptance": SERVICE("privacy"), "SetPoliciesInForce": SERVICE("privacy")}
 
 
 class Standings(standings_pb2_grpc.StandingsServicer):
-    """Takes from privacy what gates the edge; answers when the authoriser of this process knows it."""
+    """Takes from privacy what gates the edge; answers when the authorizer of this process knows it."""
 
     def __init__(self, database: Database, feed: Feed) -> None:
         self._database = database
         self._feed = feed
 
-    def room(self) -> Room:
-        """Answer how the server takes this service in."""
+    def registration(self) -> ServiceRegistration:
+        """Return how the server takes this service in."""
         service = standings_pb2.DESCRIPTOR.services_by_name["Standings"]
-        return Room(service, standings_pb2_grpc.add_StandingsServicer_to_server, self, POLICY)
+        return ServiceRegistration(service, standings_pb2_grpc.add_StandingsServicer_to_server, self, ACCESS)
 
     async def RecordAcceptance(
         self, request: standings_pb2.RecordAcceptanceRequest, _context: Any

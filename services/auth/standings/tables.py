@@ -6,14 +6,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
 from filmgate.privacy.v1.elements_pb2 import Element
-from services.auth.check.tables import Fed
+from services.auth.check.tables import ChangeTracked
 from services.runtime.database import Base, Time, column
 
 TOLD = 1
 """The id of the only row of `policies_told`."""
 
 
-class Acceptance(Fed, Base):
+class Acceptance(ChangeTracked, Base):
     """The newest version of a kind of policy that an account has accepted."""
 
     __tablename__ = "acceptances"
@@ -25,7 +25,7 @@ class Acceptance(Fed, Base):
     accept_time: Mapped[datetime.datetime] = column(Element.ACCEPTANCE, Time, nullable=False)
 
 
-class PolicyInForce(Fed, Base):
+class PolicyInForce(ChangeTracked, Base):
     """A version of a policy and since when core calls need it; announced ones too."""
 
     __tablename__ = "policies_in_force"

@@ -10,10 +10,10 @@ from services.runtime.caller import PUBLIC, SERVICE
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.errors import PEER_NOT_ALLOWED
-from services.runtime.server import Room
+from services.runtime.server import ServiceRegistration
 
 # Exchange is open to every certificate of our authority: the table of service accounts says which of them get a token.
-POLICY = {"ListCallerKeys": SERVICE("billing", "generation", "media", "worker", "privacy", "auth"), "Exchange": PUBLIC}
+ACCESS = {"ListCallerKeys": SERVICE("billing", "generation", "media", "worker", "privacy", "auth"), "Exchange": PUBLIC}
 
 
 class Tokens(tokens_pb2_grpc.TokensServicer):
@@ -24,10 +24,10 @@ class Tokens(tokens_pb2_grpc.TokensServicer):
         self._keyring = keyring
         self._clock = clock
 
-    def room(self) -> Room:
-        """Answer how the server takes this service in."""
+    def registration(self) -> ServiceRegistration:
+        """Return how the server takes this service in."""
         service = tokens_pb2.DESCRIPTOR.services_by_name["Tokens"]
-        return Room(service, tokens_pb2_grpc.add_TokensServicer_to_server, self, POLICY)
+        return ServiceRegistration(service, tokens_pb2_grpc.add_TokensServicer_to_server, self, ACCESS)
 
     async def ListCallerKeys(
         self, _request: tokens_pb2.ListCallerKeysRequest, _context: Any
@@ -40,7 +40,7 @@ class Tokens(tokens_pb2_grpc.TokensServicer):
         return tokens_pb2.ListCallerKeysResponse(keys=keys)
 
     async def Exchange(self, request: tokens_pb2.ExchangeRequest, _context: Any) -> tokens_pb2.ExchangeResponse:
-        """Answer a token for the service account of the connecting certificate."""
+        """Return a token for the service account of the connecting certificate."""
         name = caller.peer()
         async with self._database.transaction() as session:
             account = await store.service_account(session, name)

@@ -23,7 +23,7 @@ class Published:
 
 
 def kid_of(public_key: bytes) -> str:
-    """Answer the id of a key: the same in every process."""
+    """Return the id of a key: the same in every process."""
     return hashlib.sha256(public_key).hexdigest()[:16]
 
 
@@ -33,6 +33,6 @@ def start_of(now: datetime.datetime, *, first: bool) -> datetime.datetime:
 
 
 def signer(keys: Sequence[Published], mine: set[str], now: datetime.datetime) -> str:
-    """Answer the id of the newest key at hand that may sign by now; empty when there is none."""
+    """Return the id of the newest key at hand that may sign by now; empty when there is none."""
     usable = [(key.start_time, key.kid) for key in keys if key.kid in mine and key.start_time <= now]
     return max(usable)[1] if usable else ""

@@ -48,7 +48,7 @@ def _grant(name: str, entry: Any) -> Grant:
         or not ids.is_id("prj", entry["project"])
         or set(scopes) - set(SCOPES)
     ):
-        raise ValueError(f"service account {name} names an unknown scope, or no organisation or project")
+        raise ValueError(f"service account {name} names an unknown scope, or no organization or project")
     return Grant(entry["organization"], entry["project"], scopes)
 
 

@@ -56,14 +56,14 @@ class Keyring:
         """Nothing is under way."""
 
     def signer(self) -> tuple[str, Ed25519PrivateKey]:
-        """Answer (kid, private key) to sign with now. Raises RuntimeError when no key may sign yet."""
+        """Return (kid, private key) to sign with now. Raises RuntimeError when no key may sign yet."""
         kid = domain.signer(self.published, set(self._private), self._clock.now())
         if not kid:
             raise RuntimeError("no key may sign caller tokens")
         return kid, self._private[kid]
 
     async def public_keys(self) -> Mapping[str, bytes]:
-        """Answer the public keys by kid, as a Verifier fetches them."""
+        """Return the public keys by kid, as a Verifier fetches them."""
         return {key.kid: key.public_key for key in self.published}
 
 

@@ -40,11 +40,11 @@ async def publish(session: AsyncSession, mine: Mapping[str, bytes], now: datetim
 
 
 async def service_account(session: AsyncSession, name: str) -> ServiceAccount | None:
-    """Answer the service account of a certificate's name."""
+    """Return the service account of a certificate's name."""
     return await session.get(ServiceAccount, name)
 
 
 async def service_accounts(session: AsyncSession) -> Sequence[ServiceAccount]:
-    """Answer all service accounts under the lock that their changes are made under."""
+    """Return all service accounts under the lock that their changes are made under."""
     await session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('service_accounts'))"))
     return (await session.scalars(sa.select(ServiceAccount))).all()

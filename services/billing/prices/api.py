@@ -5,21 +5,21 @@ from typing import Any
 
 from filmgate.billing.v1 import prices_pb2
 from services.billing.prices import domain, money
+from services.billing.prices.book_cache import PriceBookCache
 from services.billing.prices.domain import PriceBook
-from services.billing.prices.shelf import Shelf
 from services.runtime.caller import PUBLIC, SERVICE
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 
-POLICY = {"ListPrices": PUBLIC, "Quote": SERVICE("generation")}
+ACCESS = {"ListPrices": PUBLIC, "Quote": SERVICE("generation")}
 
 
 class Prices:
     """Servicer of filmgate.billing.v1.Prices."""
 
-    def __init__(self, database: Database, shelf: Shelf, clock: Clock) -> None:
+    def __init__(self, database: Database, book_cache: PriceBookCache, clock: Clock) -> None:
         self._database = database
-        self._shelf = shelf
+        self._book_cache = book_cache
         self._clock = clock
 
     async def ListPrices(self, request: prices_pb2.ListPricesRequest, _: Any) -> prices_pb2.ListPricesResponse:
@@ -40,10 +40,10 @@ class Prices:
         return prices_pb2.QuoteResponse(price=money.message(book.currency, price), price_version=book.version)
 
     async def _books(self) -> Sequence[PriceBook]:
-        if (books := self._shelf.at_hand()) is not None:
+        if (books := self._book_cache.at_hand()) is not None:
             return books
         async with self._database.transaction() as session:
-            return await self._shelf.books(session)
+            return await self._book_cache.books(session)
 
 
 def _book(book: PriceBook) -> prices_pb2.PriceBook:

@@ -83,7 +83,7 @@ def check_order(books: Sequence[PriceBook]) -> None:
 
 
 def in_force(books: Sequence[PriceBook], now: datetime.datetime) -> PriceBook:
-    """Answer the book in force: the newest whose effective time has come. Raises BookError when there is none."""
+    """Return the book in force: the newest whose effective time has come. Raises BookError when there is none."""
     begun = [book for book in books if book.effective_time <= now]
     if not begun:
         raise BookError("no price book is in force yet")
@@ -91,12 +91,12 @@ def in_force(books: Sequence[PriceBook], now: datetime.datetime) -> PriceBook:
 
 
 def announced(books: Sequence[PriceBook], now: datetime.datetime) -> list[PriceBook]:
-    """Answer the books that are not in force yet, by their date."""
+    """Return the books that are not in force yet, by their date."""
     return [book for book in books if book.effective_time > now]
 
 
 def book_for_hold(books: Sequence[PriceBook], version: int, now: datetime.datetime) -> PriceBook | None:
-    """Answer the book of a quoted version while it may be held: in force, or its successor for less than GRACE."""
+    """Return the book of a quoted version while it may be held: in force, or its successor for less than GRACE."""
     for book, after in zip(books, [*books[1:], None], strict=True):
         if book.version == version and book.effective_time <= now:
             return book if after is None or now < after.effective_time + GRACE else None

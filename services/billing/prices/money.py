@@ -10,7 +10,7 @@ _NANOS_PER_MICRO = 1000
 
 
 def read(money: money_pb2.Money) -> int:
-    """Answer the micro-units of a Money, rounded down: as a limit it never allows more than it says."""
+    """Return the micro-units of a Money, rounded down: as a limit it never allows more than it says."""
     return money.units * MICROS + money.nanos // _NANOS_PER_MICRO
 
 

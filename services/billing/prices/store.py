@@ -33,7 +33,7 @@ _BOOKS = sa.select(StoredBook.content).order_by(StoredBook.version)
 
 
 async def books(session: Session) -> list[domain.PriceBook]:
-    """Answer all published books by version. Raises BookError when they contradict each other."""
+    """Return all published books by version. Raises BookError when they contradict each other."""
     found = [domain.parse(json.loads(row.content)) for row in await session.execute(_BOOKS)]
     domain.check_order(found)
     return found

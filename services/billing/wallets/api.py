@@ -17,7 +17,7 @@ from services.runtime.caller import CALLER, SERVICE
 from services.runtime.clock import Clock
 from services.runtime.database import Database, Session
 
-POLICY = {
+ACCESS = {
     "GetWallet": CALLER("billing.read"),
     "ListTransactions": CALLER("billing.read"),
     "Authorize": SERVICE("generation"),
@@ -37,7 +37,7 @@ class Wallets:
         self._clock = clock
 
     async def GetWallet(self, request: wallets_pb2.GetWalletRequest, _: Any) -> wallets_pb2.Wallet:
-        """Answer the caller's wallet, made with its trial credit at first use."""
+        """Return the caller's wallet, made with its trial credit at first use."""
         organization, now = caller.current().organization, self._clock.now()
         async with self._database.transaction() as session:
             found = await store.wallet_and_lots(session, organization)
@@ -67,10 +67,10 @@ class Wallets:
         """
         now = self._clock.now()
         try:
-            async with self._database.reading() as session:
+            async with self._database.autocommit() as session:
                 row = await self._authorize(session, request, now, locked=False)
         except Busy:
-            async with self._database.quick() as session:
+            async with self._database.driver_transaction() as session:
                 row = await self._authorize(session, request, now, locked=True)
         _count(row, "create_time", now)
         return _hold(row)
@@ -104,10 +104,10 @@ class Wallets:
         _check_id("video", "vid", video)
         now = self._clock.now()
         try:
-            async with self._database.reading() as session:
+            async with self._database.autocommit() as session:
                 row = await self._ledger.end(session, video, outcome, now)
         except Busy:
-            async with self._database.quick() as session:
+            async with self._database.driver_transaction() as session:
                 row = await self._ledger.end(session, video, outcome, now, locked=True)
         _count(row, "end_time", now)
         return _hold(row)

@@ -43,9 +43,9 @@ class Census:
         """Count open holds and parked wallets once."""
         async with self._database.transaction() as session:
             opened, overdue, parked = await store.figures(session, self._clock.now())
-        metrics.tell("filmgate_holds_open", opened)
-        metrics.tell("filmgate_holds_overdue", overdue)
-        metrics.tell("filmgate_wallets_parked", parked)
+        metrics.set_gauge("filmgate_holds_open", opened)
+        metrics.set_gauge("filmgate_holds_overdue", overdue)
+        metrics.set_gauge("filmgate_wallets_parked", parked)
 
     async def check(self) -> None:
         """Ask all rules of the ledger once; each breach is logged by its rule."""
@@ -53,6 +53,6 @@ class Census:
             broken = await invariants.violations(session)
         for breach in broken:
             log.error("ledger_broken", reason=breach.partition(":")[0])
-        metrics.tell("filmgate_ledger_violations", len(broken))
+        metrics.set_gauge("filmgate_ledger_violations", len(broken))
         # Prometheus compares it with its own time.
-        metrics.tell("filmgate_ledger_checked_seconds", self._clock.real_now().timestamp())
+        metrics.set_gauge("filmgate_ledger_checked_seconds", self._clock.real_now().timestamp())

@@ -129,7 +129,7 @@ def is_over(expire_time: Moment | None, now: Moment) -> bool:
 
 
 def share(amount: int, percent: int) -> int:
-    """Answer `percent` of an amount, rounded half up to the micro-unit."""
+    """Return `percent` of an amount, rounded half up to the micro-unit."""
     return (amount * percent + 50) // 100
 
 
@@ -150,7 +150,7 @@ def end(pieces: Sequence[Piece], outcome: str | None, percent: int, now: Moment)
 
 
 def grant_of_trial(organization: str, currency: str, lot: str, amount: int) -> Movement:
-    """Book trial credit: once per organisation, for ever."""
+    """Book trial credit: once per organization, for ever."""
     lines = (Line("PROMOTION_EXPENSE", -amount), Line("CUSTOMER_PROMOTIONAL", amount, lot))
     return Movement("GRANT", "trial_credit", organization, organization, currency, "Trial credit", lines)
 

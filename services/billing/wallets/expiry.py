@@ -42,7 +42,7 @@ class ExpirySweep:
         self._stop.set()
 
     async def sweep(self) -> int:
-        """Book all lapses due now, one transaction per wallet; answers how many lots lapsed.
+        """Book all lapses due now, one transaction per wallet; returns how many lots lapsed.
 
         A wallet that cannot be swept is left to the next turn, and does not keep the others.
         """
@@ -62,7 +62,7 @@ class ExpirySweep:
                 return lapsed
 
     async def forget_jobs(self) -> int:
-        """Delete the jobs that ended before the term of their payloads; answers how many."""
+        """Delete the jobs that ended before the term of their payloads; returns how many."""
         kept = datetime.timedelta(days=subject.rule(Element.JOB_PAYLOAD).retention_days)
         async with self._database.transaction() as session:
             return await jobs.sweep(session, self._clock.now() - kept)

@@ -76,5 +76,5 @@ _ALL = sa.text(
 
 
 async def violations(session: AsyncSession) -> list[str]:
-    """Answer every breach as `rule: id`, at most ten of a rule; an empty list is the only good answer."""
+    """Return every breach as `rule: id`, at most ten of a rule; an empty list is the only good answer."""
     return [f"{row.rule}: {row.key}" for row in await session.execute(_ALL)]

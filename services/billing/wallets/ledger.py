@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.billing import audit, errors
 from services.billing.prices import domain as prices
 from services.billing.prices import money
-from services.billing.prices.shelf import Shelf
+from services.billing.prices.book_cache import PriceBookCache
 from services.billing.wallets import domain, store
 from services.billing.wallets.domain import Ending, Moment, Movement, Order, Terms
 from services.runtime.config import StartFault
@@ -35,15 +35,15 @@ def _movements(row: Any, ending: Ending) -> list[Movement]:
 class Ledger:
     """The operations on wallets; every method works in the caller's transaction at the moment that it is given."""
 
-    def __init__(self, profile: Profile, shelf: Shelf, journals_per_hour: int) -> None:
+    def __init__(self, profile: Profile, book_cache: PriceBookCache, journals_per_hour: int) -> None:
         self.open_limit = profile.limits.open_videos_per_organization
         self._trial = profile.trial_credit
-        self._shelf = shelf
+        self._book_cache = book_cache
         self._journals_per_hour = journals_per_hour
 
     async def currency(self, session: Session, now: Moment) -> str:
-        """Answer the currency of the price book in force, which is the currency of every wallet."""
-        return prices.in_force(await self._shelf.books(session), now).currency
+        """Return the currency of the price book in force, which is the currency of every wallet."""
+        return prices.in_force(await self._book_cache.books(session), now).currency
 
     async def check(self, session: Session, now: Moment) -> None:
         """Raise StartFault when the profile gives its credit in another currency than the prices are in."""
@@ -62,14 +62,14 @@ class Ledger:
 
     async def price(self, session: Session, terms: Terms, expire_time: Moment, now: Moment) -> Order:
         """Price the terms by their version of the book. Raises PRICE_UNKNOWN when it may not be held any more."""
-        book = prices.book_for_hold(await self._shelf.books(session), terms.price_version, now)
+        book = prices.book_for_hold(await self._book_cache.books(session), terms.price_version, now)
         if book is None:
             raise errors.PRICE_UNKNOWN(model=terms.model, resolution=terms.resolution)
         amount = prices.price(book, terms.model, terms.resolution, terms.duration_seconds)
         return Order(terms, book.currency, amount, expire_time)
 
     async def hold(self, session: Session, order: Order, now: Moment, *, locked: bool = False) -> Any | None:
-        """Decide slot and money under the wallet's lock, and hold; answers the row. None: the video has one already.
+        """Decide slot and money under the wallet's lock, and hold; returns the row. None: the video has one already.
 
         Without `locked` it is one statement, which needs no transaction around it, and raises Busy when the wallet was
         changed by others meanwhile or is not open yet; with it the wallet is opened and locked first. Raises
@@ -103,7 +103,7 @@ class Ledger:
             elif row.state != "HELD":  # else an Authorize came between the two looks: end its hold after all
                 return row
         row, pieces = found
-        book = await self._shelf.book(session, row.price_version)
+        book = await self._book_cache.book(session, row.price_version)
         ending = domain.end(pieces, outcome, book.outcomes.get(outcome or "", 0), now)
         movements = _movements(row, ending)
         if len(movements) > 1 and not locked:
@@ -117,7 +117,7 @@ class Ledger:
         return ended
 
     async def lapse(self, session: AsyncSession, organization: str, now: Moment) -> int:
-        """Book the unspent rest of the lots past their dates; answers how many lots.
+        """Book the unspent rest of the lots past their dates; returns how many lots.
 
         What is held of them stays until its hold ends.
         """

@@ -32,7 +32,7 @@ _TRIAL = sa.insert(Lot)
 
 
 async def open_wallet(session: Session, organization: str, currency: str, trial: Lot | None, now: Moment) -> bool:
-    """Make the wallet unless it exists, with the trial lot; answers whether it was made. The caller books the grant.
+    """Make the wallet unless it exists, with the trial lot; returns whether it was made. The caller books the grant.
 
     Who comes second at the same time waits, and finds it made.
     """
@@ -128,7 +128,7 @@ _HOLD_OF = sa.select(Hold.__table__).where(_HOLDS.video == sa.bindparam("video")
 
 
 async def hold_of(session: Session, video: str) -> Any | None:
-    """Answer the row of a video's hold or bar, None when there is none."""
+    """Return the row of a video's hold or bar, None when there is none."""
     return (await session.execute(_HOLD_OF, {"video": video})).first()
 
 
@@ -144,7 +144,7 @@ _LOCK_OPEN_HOLD = _OPEN_HOLD.with_for_update(of=[Hold, Wallet])
 
 
 async def open_hold(session: Session, video: str, *, locked: bool) -> tuple[Any, list[Piece]] | None:
-    """Answer the row of an open hold and what it took; locked, it first and then its wallet. None: there is none."""
+    """Return the row of an open hold and what it took; locked, it first and then its wallet. None: there is none."""
     rows = (await session.execute(_LOCK_OPEN_HOLD if locked else _OPEN_HOLD, {"video": video})).all()
     if not rows:
         return None
@@ -152,7 +152,7 @@ async def open_hold(session: Session, video: str, *, locked: bool) -> tuple[Any,
 
 
 def terms_of(row: Any) -> Any:
-    """Answer the Terms that a hold's row records; None for a bar."""
+    """Return the Terms that a hold's row records; None for a bar."""
     return Terms(*(getattr(row, name) for name in _TERMS)) if row.organization else None
 
 
@@ -222,7 +222,7 @@ async def end_hold(
     session: Session, video: str, ending: Ending, movement: Movement | None, *, now: Moment, most_per_hour: int
 ) -> Any | None:
     """End an open hold under its lock and its wallet's, give its lots back what is not charged, and book the movement,
-    in one statement; answers its row.
+    in one statement; returns its row.
 
     None, and nothing is changed: it has ended, it had to wait for the wallet's lock, or the movement would be one more
     of its kind within an hour than so many. With both locks at hand only the last can be.
@@ -268,7 +268,7 @@ UPDATE wallets SET park_time = :now WHERE organization = :organization AND park_
 
 
 async def book(session: Session, movement: Movement, now: Moment, most_per_hour: int) -> bool:
-    """Book a movement. Answers True when it is more than so many of its kind within an hour, which parks the wallet."""
+    """Book a movement. Returns True when it is more than so many of its kind within an hour, which parks the wallet."""
     values = _values(movement) | {
         "organization": movement.organization, "video": movement.video,
         "now": now, "since": now - datetime.timedelta(hours=1), "most": most_per_hour,
@@ -286,7 +286,7 @@ def _values(movement: Movement) -> dict[str, Any]:
 
 
 async def unpark(session: AsyncSession, organization: str, now: Moment) -> bool:
-    """Let a parked wallet run again; the brake counts anew from now. Answers whether it was parked."""
+    """Let a parked wallet run again; the brake counts anew from now. Returns whether it was parked."""
     statement = (
         sa.update(Wallet)
         .where(Wallet.organization == organization, Wallet.park_time.is_not(None))
@@ -297,7 +297,7 @@ async def unpark(session: AsyncSession, organization: str, now: Moment) -> bool:
 
 
 async def wallet_and_lots(session: AsyncSession, organization: str) -> tuple[Wallet, list[Lot]] | None:
-    """Answer the wallet and its lots with something left, in burn order, as of one moment; None: no wallet."""
+    """Return the wallet and its lots with something left, in burn order, as of one moment; None: no wallet."""
     left = sa.and_(Lot.organization == Wallet.organization, sa.or_(Lot.available > 0, Lot.held > 0))
     order = sa.text(", ".join(f"lots.{part}" for part in BURN_ORDER.split(", ")))
     query = sa.select(Wallet, Lot).outerjoin(Lot, left).where(Wallet.organization == organization).order_by(order)
@@ -306,7 +306,7 @@ async def wallet_and_lots(session: AsyncSession, organization: str) -> tuple[Wal
 
 
 async def transactions(session: AsyncSession, organization: str, page: Page) -> list[Any]:
-    """Answer the journals of a wallet, newest first, one more than the page holds: (journal, amount, lots) rows.
+    """Return the journals of a wallet, newest first, one more than the page holds: (journal, amount, lots) rows.
 
     `amount` is what the customer has more after it.
     """
@@ -324,7 +324,7 @@ async def transactions(session: AsyncSession, organization: str, page: Page) -> 
 
 
 async def open_holds(session: AsyncSession, page: Page) -> list[Any]:
-    """Answer the open holds, oldest first, one more than the page holds."""
+    """Return the open holds, oldest first, one more than the page holds."""
     query = sa.select(Hold.__table__).where(_HOLDS.end_time.is_(None))
     if page.after is not None:
         query = query.where(sa.tuple_(_HOLDS.create_time, _HOLDS.id) > sa.tuple_(*map(sa.literal, page.after)))
@@ -333,7 +333,7 @@ async def open_holds(session: AsyncSession, page: Page) -> list[Any]:
 
 
 async def figures(session: AsyncSession, now: Moment) -> tuple[int, int, int]:
-    """Answer how many holds are open, how many of them are past their time, and how many wallets are parked."""
+    """Return how many holds are open, how many of them are past their time, and how many wallets are parked."""
     counts = sa.select(sa.func.count(), sa.func.count().filter(_HOLDS.expire_time <= now))
     opened, overdue = (await session.execute(counts.where(_HOLDS.end_time.is_(None)))).one()
     parked = await session.scalar(sa.select(sa.func.count()).where(Wallet.park_time.is_not(None)))
@@ -341,7 +341,7 @@ async def figures(session: AsyncSession, now: Moment) -> tuple[int, int, int]:
 
 
 async def wallets_with_ended_lots(session: AsyncSession, now: Moment, most: int) -> list[str]:
-    """Answer organisations that have something left in a lot past its date."""
+    """Return organizations that have something left in a lot past its date."""
     query = sa.select(Lot.organization).where(Lot.available > 0, Lot.expire_time <= now).distinct().limit(most)
     return list(await session.scalars(query))
 

@@ -15,7 +15,7 @@ Moment = datetime.datetime
 
 
 class Wallet(Base):
-    """Prepaid money of one organisation; the row's lock orders everything that happens to it."""
+    """Prepaid money of one organization; the row's lock orders everything that happens to it."""
 
     __tablename__ = "wallets"
     organization: Mapped[str] = column(Element.ORGANIZATION_ID, sa.Text, primary_key=True)
@@ -56,7 +56,7 @@ class Lot(Base):
 
 
 class Hold(Base):
-    """Money set aside for one video, or the bar against it (no organisation). Once ended it never changes."""
+    """Money set aside for one video, or the bar against it (no organization). Once ended it never changes."""
 
     __tablename__ = "holds"
     video: Mapped[str] = column(Element.RESOURCE_ID, sa.Text, primary_key=True)

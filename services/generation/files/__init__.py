@@ -1,1 +1,1 @@
-"""The files room: uploaded pictures and made videos."""
+"""Files: uploaded pictures and made videos."""

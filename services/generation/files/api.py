@@ -1,4 +1,4 @@
-"""Answers the RPCs of Files: three for customers, three for media."""
+"""The RPCs of Files: three for customers, three for media."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from filmgate.generation.v1 import files_pb2, files_pb2_grpc
 from services.generation import errors
 from services.generation.files import domain, store
 from services.generation.files.tables import FileRow
-from services.generation.models import catalogue
+from services.generation.models import catalog
 from services.generation.videos import store as videos
 from services.runtime import caller, pages
 from services.runtime.caller import CALLER, SERVICE
@@ -16,7 +16,7 @@ from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.errors import NOT_FOUND, Failure
 
-POLICY = {
+ACCESS = {
     "GetFile": CALLER("video.read"),
     "ListFiles": CALLER("video.read"),
     "DeleteFile": CALLER("video.write"),
@@ -33,7 +33,7 @@ class Files(files_pb2_grpc.FilesServicer):
         self._database, self._clock, self._input_days, self._most = database, clock, input_days, most
 
     async def GetFile(self, request: files_pb2.GetFileRequest, _: Any) -> files_pb2.File:
-        """Answer one file."""
+        """Return one file."""
         async with self._database.transaction() as session:
             row = await store.find(session, caller.current().project, request.id, self._clock.now())
         if row is None:
@@ -41,7 +41,7 @@ class Files(files_pb2_grpc.FilesServicer):
         return _file(row)
 
     async def ListFiles(self, request: files_pb2.ListFilesRequest, _: Any) -> files_pb2.ListFilesResponse:
-        """Answer a page of files, newest first."""
+        """Return a page of files, newest first."""
         page = pages.page(request)
         async with self._database.transaction() as session:
             rows = await store.page_of(session, caller.current().project, self._clock.now(), page)
@@ -58,7 +58,7 @@ class Files(files_pb2_grpc.FilesServicer):
 
     async def BeginUpload(self, request: files_pb2.BeginUploadRequest, _: Any) -> files_pb2.BeginUploadResponse:
         """Write the record of an upload, and answer where its bytes go and what the picture must keep to."""
-        models = catalogue.models().values()
+        models = catalog.models().values()
         limit = min(domain.UPLOAD_LIMIT_BYTES, max(model.image_size_bytes for model in models))
         if request.size_bytes > limit:
             raise errors.UPLOAD_TOO_LARGE(limit=limit)
@@ -94,7 +94,7 @@ class Files(files_pb2_grpc.FilesServicer):
         return _file(row)
 
     async def LocateContent(self, request: files_pb2.LocateContentRequest, _: Any) -> files_pb2.Content:
-        """Answer where the bytes of a file, or of a video's output, lie."""
+        """Return where the bytes of a file, or of a video's output, lie."""
         project, now = caller.current().project, self._clock.now()
         async with self._database.transaction() as session:
             if not request.id.startswith("vid_"):

@@ -6,7 +6,7 @@ import datetime
 UPLOAD_LIMIT_BYTES = 32 * 1024 * 1024
 UNREADY_FOR = datetime.timedelta(hours=24)
 """An upload or output that has not become READY by then is swept."""
-SHORTEST_KEPT = datetime.timedelta(days=1)
+MIN_KEPT = datetime.timedelta(days=1)
 AFTER_LAST_USE = datetime.timedelta(hours=1)
 EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4"}
 
@@ -27,17 +27,17 @@ class Made:
 
 
 def input_expiry(now: datetime.datetime, days: int) -> datetime.datetime:
-    """Answer when an uploaded picture is removed: after the profile's days, but not before it could be used."""
+    """Return when an uploaded picture is removed: after the profile's days, but not before it could be used."""
     return now + kept(days)
 
 
 def kept(days: int) -> datetime.timedelta:
-    """Answer how long content is kept by a profile's days, but never too short to be fetched or used."""
-    return max(datetime.timedelta(days=days), SHORTEST_KEPT)
+    """Return how long content is kept by a profile's days, but never too short to be fetched or used."""
+    return max(datetime.timedelta(days=days), MIN_KEPT)
 
 
 def file_name(file_id: str, content_type: str) -> str:
-    """Answer the name that a download is offered under; nothing in it comes from the customer."""
+    """Return the name that a download is offered under; nothing in it comes from the customer."""
     return f"{file_id}.{EXTENSIONS.get(content_type, 'bin')}"
 
 
@@ -57,5 +57,5 @@ def output_object(organization: str, video_id: str, file_id: str) -> str:
 
 
 def objects_of(kind: str, key: str) -> list[str]:
-    """Answer all objects that belong to a file."""
+    """Return all objects that belong to a file."""
     return [key, frame_object(key)] if kind == "IMAGE" else [key]

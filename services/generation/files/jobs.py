@@ -10,7 +10,7 @@ from services.generation.videos import store as videos
 from services.runtime import telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
-from services.runtime.jobs import Job, Later
+from services.runtime.jobs import Job, RetryLater
 
 STILL_NEEDED_SECONDS = 30.0
 log = telemetry.logger(__name__)
@@ -23,11 +23,11 @@ class FileJobs:
         self._database, self._objects, self._clock = database, store_of_objects, clock
 
     def handlers(self) -> dict[str, Callable[[Job], Awaitable[None]]]:
-        """Answer the handlers by kind."""
+        """Return the handlers by kind."""
         return {store.REMOVE_OBJECTS: self.remove_objects}
 
     async def remove_objects(self, job: Job) -> None:
-        """Remove the bytes of a deleted file, then its row; raises Later while an open video is made from it."""
+        """Remove the bytes of a deleted file, then its row; raises RetryLater while an open video is made from it."""
         file_id = job.payload["file"]
         async with self._database.transaction() as session:
             row = await store.get(session, file_id)
@@ -35,7 +35,7 @@ class FileJobs:
         if row is None:
             return
         if needed:
-            raise Later(STILL_NEEDED_SECONDS)
+            raise RetryLater(STILL_NEEDED_SECONDS)
         await objects.remove(self._objects, domain.objects_of(row.kind, row.object))
         async with self._database.transaction() as session:
             await store.erase(session, file_id)

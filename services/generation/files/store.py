@@ -1,4 +1,4 @@
-"""All SQL of the files room."""
+"""All SQL of files."""
 
 import dataclasses
 import datetime
@@ -69,7 +69,7 @@ async def abandon_upload(session: AsyncSession, file_id: str) -> bool:
 
 
 async def find(session: AsyncSession, project: str, file_id: str, now: datetime.datetime) -> FileRow | None:
-    """Answer a file of a project as its owner may see it."""
+    """Return a file of a project as its owner may see it."""
     return (await session.execute(sa.select(FileRow).where(FileRow.id == file_id, *_shown(project, now)))).scalar()
 
 
@@ -82,18 +82,18 @@ SELECT id, width, height FROM files WHERE id = :id AND kind = 'IMAGE' AND state 
 
 
 async def picture(session: Session, project: str, file_id: str, now: datetime.datetime) -> Any | None:
-    """Answer (id, width, height) of a picture to make a video from; it cannot be deleted before this transaction
+    """Return (id, width, height) of a picture to make a video from; it cannot be deleted before this transaction
     ends."""
     return (await session.execute(_PICTURE, {"id": file_id, "project": project, "now": now})).first()
 
 
 async def page_of(session: AsyncSession, project: str, now: datetime.datetime, page: Page) -> Sequence[FileRow]:
-    """Answer a page (and one more) of the files of a project, newest first."""
+    """Return a page (and one more) of the files of a project, newest first."""
     query = page.of(sa.select(FileRow).where(*_shown(project, now)), FileRow.create_time, FileRow.id)
     return (await session.scalars(query)).all()
 
 
-async def let_go(session: AsyncSession, file_id: str, moment: datetime.datetime) -> None:
+async def expire_no_later_than(session: AsyncSession, file_id: str, moment: datetime.datetime) -> None:
     """Bring the expiry of a picture forward to a moment; never back."""
     statement = sa.update(FileRow).where(FileRow.id == file_id, FileRow.delete_time.is_(None))
     earlier = sa.func.least(FileRow.expire_time, moment)
@@ -137,12 +137,12 @@ async def publish_output(
 
 
 async def get(session: AsyncSession, file_id: str) -> FileRow | None:
-    """Answer a file for the suite itself, also one that is deleted while an open video still needs its bytes."""
+    """Return a file for the suite itself, also one that is deleted while an open video still needs its bytes."""
     return await session.get(FileRow, file_id, populate_existing=True)
 
 
 async def delete(session: AsyncSession, where: list[Any], now: datetime.datetime) -> list[str]:
-    """Mark files as deleted and enqueue the removal of their bytes; answers their ids."""
+    """Mark files as deleted and enqueue the removal of their bytes; returns their ids."""
     statement = sa.update(FileRow).where(FileRow.delete_time.is_(None), *where).values(delete_time=now)
     gone = (await session.execute(statement.returning(FileRow.id))).scalars().all()
     for file_id in gone:
@@ -151,12 +151,12 @@ async def delete(session: AsyncSession, where: list[Any], now: datetime.datetime
 
 
 async def sweep_unready(session: AsyncSession, now: datetime.datetime) -> list[str]:
-    """Delete uploads and outputs that never became READY within 24 hours; answers their ids."""
+    """Delete uploads and outputs that never became READY within 24 hours; returns their ids."""
     return await delete(session, [FileRow.state != "READY", FileRow.create_time < now - domain.UNREADY_FOR], now)
 
 
 async def sweep_expired(session: AsyncSession, now: datetime.datetime) -> list[str]:
-    """Delete files past their expire_time; answers their ids."""
+    """Delete files past their expire_time; returns their ids."""
     return await delete(session, [FileRow.expire_time <= now], now)
 
 

@@ -1,4 +1,4 @@
-"""Rows of the files room."""
+"""Rows of files."""
 
 import datetime
 

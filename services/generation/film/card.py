@@ -19,20 +19,20 @@ GRAIN = 1.6
 FADE = 0.4
 TYPING_SHARE = 0.5
 STEP = 1.4
-MOST_SIGNS = 1000
+MAX_CHARACTERS = 1000
 INK = (232.0, 126.0, 130.0)
 
 
 @dataclass(frozen=True)
 class Light:
-    """A soft spot of colour: where it starts and drifts (shares of the picture), how wide, its Y, Cb, Cr."""
+    """A soft spot of color: where it starts and drifts (shares of the picture), how wide, its Y, Cb, Cr."""
 
     x: float
     y: float
     drift_x: float
     drift_y: float
     spread: float
-    colour: tuple[float, float, float]
+    color: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def frames(
 
 def layout(prompt: str, output: tuple[int, int]) -> Title | None:
     """The prompt in the largest type that fits the middle of the picture, cut with an ellipsis; None without signs."""
-    words = lettering.drawable(prompt)[:MOST_SIGNS]
+    words = lettering.drawable(prompt)[:MAX_CHARACTERS]
     if not words:
         return None
     room, depth, short = output[0] * 0.8, output[1] * 0.5, min(output)
@@ -143,15 +143,15 @@ def _lights(seed: int) -> list[Light]:
     hue = dice.random()
     lights = []
     for number, brightness in enumerate(BRIGHTNESS):
-        colour = colorsys.hsv_to_rgb((hue + 0.09 * number + dice.uniform(0, 0.05)) % 1, 0.72, brightness)
+        color = colorsys.hsv_to_rgb((hue + 0.09 * number + dice.uniform(0, 0.05)) % 1, 0.72, brightness)
         place = dice.random(), dice.random(), dice.uniform(-0.3, 0.3), dice.uniform(-0.2, 0.2)
-        lights.append(Light(*place, dice.uniform(0.3, 0.5), _ycc(colour)))
+        lights.append(Light(*place, dice.uniform(0.3, 0.5), _ycc(color)))
     return lights
 
 
-def _ycc(colour: tuple[float, float, float]) -> tuple[float, float, float]:
+def _ycc(color: tuple[float, float, float]) -> tuple[float, float, float]:
     """BT.709, limited range, of red, green and blue from 0 to 1."""
-    red, green, blue = colour
+    red, green, blue = color
     luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     return 16 + 219 * luma, 128 + 224 * (blue - luma) / 1.8556, 128 + 224 * (red - luma) / 1.5748
 
@@ -167,9 +167,9 @@ def _ground(lights: list[Light], control: Control, share: float, output: tuple[i
     for light in lights:
         away_x, away_y = x - light.x - light.drift_x * share, y - light.y - light.drift_y * share
         strength = np.exp(-(away_x**2 + away_y**2) / light.spread**2) * 0.8
-        luma += (light.colour[0] - luma) * strength
-        blue += (light.colour[1] - blue) * strength
-        red += (light.colour[2] - red) * strength
+        luma += (light.color[0] - luma) * strength
+        blue += (light.color[1] - blue) * strength
+        red += (light.color[2] - red) * strength
     return luma, blue, red
 
 

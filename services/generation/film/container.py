@@ -20,7 +20,7 @@ _ORIENTATION = 0x0112
 _NUMBERS = {1: "B", 3: "H", 4: "I"}
 """EXIF types that an orientation may have. The standard says 3 (SHORT); cameras have written all of them."""
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
-_PALETTE, _GREY, _COLOUR = 3, 0, 2
+_PALETTE, _GREY, _COLOR = 3, 0, 2
 _SOI, _EOI, _SOS, _TEM, _COM = 0xD8, 0xD9, 0xDA, 0x01, 0xFE
 _APP0, _APP14, _APP15, _EXIF = 0xE0, 0xEE, 0xEF, 0xE1
 # One byte FF before the code, not several: `\xff+` would take a time that grows with the square of a row of FF.
@@ -138,13 +138,13 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
 
 def _png_of(critical: dict[bytes, bytes], side: dict[bytes, bytes], pixels: bytes) -> bytes:
     """Write a PNG of a header, a palette and transparency where they belong, and the pixels in one chunk."""
-    colour = critical[b"IHDR"][9]
-    palette = critical.get(b"PLTE", b"") if colour == _PALETTE else b""
+    color = critical[b"IHDR"][9]
+    palette = critical.get(b"PLTE", b"") if color == _PALETTE else b""
     clear = side.get(b"tRNS", b"")
-    fits = {_GREY: len(clear) == 2, _COLOUR: len(clear) == 6, _PALETTE: 0 < len(clear) <= len(palette) // 3}
+    fits = {_GREY: len(clear) == 2, _COLOR: len(clear) == 6, _PALETTE: 0 < len(clear) <= len(palette) // 3}
     parts = [(b"IHDR", critical[b"IHDR"])]
     parts += [(b"PLTE", palette)] * bool(palette)
-    parts += [(b"tRNS", clear)] * fits.get(colour, False)  # of another length it is damaged side data
+    parts += [(b"tRNS", clear)] * fits.get(color, False)  # of another length it is damaged side data
     parts += [(b"IDAT", pixels), (b"IEND", b"")]
     return _PNG_HEAD + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
@@ -181,7 +181,7 @@ def _jpeg(data: bytes) -> Stripped:
 
 
 def _decides(marker: int, body: bytes) -> bool:
-    """Say whether a JPEG segment decides over pixels. JFIF's and Adobe's do: libjpeg reads the colour space there."""
+    """Say whether a JPEG segment decides over pixels. JFIF's and Adobe's do: libjpeg reads the color space there."""
     if marker == _APP0:
         return body.startswith(b"JFIF\0") and len(body) >= 14  # as long as libjpeg wants it
     if marker == _APP14:

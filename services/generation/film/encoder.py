@@ -40,14 +40,14 @@ class Encoder:
         self._next = 0
 
     def add(self, planes: Planes) -> bytes:
-        """Encodes one frame; answers what can be sent by now."""
+        """Encodes one frame; returns what can be sent by now."""
         frame = to_frame(planes)
         frame.pts, self._next = self._next, self._next + 1
         self._file.mux(self._stream.encode(frame))
         return self._sink.take()
 
     def finish(self) -> bytes:
-        """Encodes what was held back and closes the file; answers the last bytes."""
+        """Encodes what was held back and closes the file; returns the last bytes."""
         self._file.mux(self._stream.encode(None))
         self._file.close()
         return self._sink.take()
@@ -58,10 +58,10 @@ def film(frames: Iterable[Planes], total: int, frame_rate: int, label: Label) ->
 
     The frames' own planes are drawn on. Closing the iterator early simply drops what is unfinished.
     """
-    labelled, encoder = label.frames(frame_rate, total), None
+    labeled, encoder = label.frames(frame_rate, total), None
     for index, planes in enumerate(frames):
         encoder = encoder or Encoder(*planes.size, frame_rate)
-        strength = 1.0 if index < labelled else 1 - (index - labelled + 1) / (FADE_SECONDS * frame_rate)
+        strength = 1.0 if index < labeled else 1 - (index - labeled + 1) / (FADE_SECONDS * frame_rate)
         if strength > 0:
             plate(label, *planes.size).burn(planes, strength)
         piece = encoder.add(planes)

@@ -79,7 +79,7 @@ def turned(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def opaque(image: Image.Image) -> Image.Image:
-    """Return the image as 8-bit RGB; what is transparent stands on GROUND, 16-bit grey is brought to 8 bits."""
+    """Return the image as 8-bit RGB; what is transparent stands on GROUND, 16-bit gray is brought to 8 bits."""
     if image.mode.startswith("I"):
         return image.convert("I").point(lambda level: level * (1 / 257)).convert("L").convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:

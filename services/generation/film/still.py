@@ -10,8 +10,8 @@ from services.generation.film.camera import Box, Control, path
 from services.generation.film.planes import Plane, Planes, from_rgb
 
 FORMATS = ("PNG", "JPEG")
-MOST_PIXELS = 50_000_000
-LEAST_SIDE = 16
+MAX_PIXELS = 50_000_000
+MIN_SIDE = 16
 WANTED_SIDE = 4096
 """A JPEG is decoded at a half, a quarter or an eighth of its size where both sides stay at least as long."""
 REACH = 1.6
@@ -54,10 +54,10 @@ def _seen(plane: Image.Image, box: Box, coarser: int, size: tuple[int, int]) -> 
 
 
 def _check(width: int, height: int) -> None:
-    if width * height > MOST_PIXELS:
-        raise ImageUnfit("IMAGE_TOO_LARGE", f"The image has more than {MOST_PIXELS // 1_000_000} million pixels.")
-    if min(width, height) < LEAST_SIDE:
-        raise ImageUnfit("IMAGE_TOO_SMALL", f"The image's short side is under {LEAST_SIDE} pixels.")
+    if width * height > MAX_PIXELS:
+        raise ImageUnfit("IMAGE_TOO_LARGE", f"The image has more than {MAX_PIXELS // 1_000_000} million pixels.")
+    if min(width, height) < MIN_SIDE:
+        raise ImageUnfit("IMAGE_TOO_SMALL", f"The image's short side is under {MIN_SIDE} pixels.")
 
 
 def _fitted(image: Image.Image, output: tuple[int, int]) -> Image.Image:

@@ -18,8 +18,8 @@ FIELDS = {
     "ReservedCode2": "reserved_code_2",
 }
 GENERATED = "1"
-LONGEST_FIELD = 1024
-LONGEST_LABEL = 8 * 1024
+MAX_FIELD_LENGTH = 1024
+MAX_LABEL_LENGTH = 8 * 1024
 # Annex E j): no space, no quotation mark, no backslash, nothing beyond ASCII.
 ALLOWED = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]*")
 # TC260-PG-20252A: 00, the kind of provider and of code, an 18-character code, 1 for generation, 4 of our own.
@@ -45,7 +45,7 @@ class Aigc:
     def __post_init__(self) -> None:
         for name, field in FIELDS.items():
             value = getattr(self, field)
-            if not isinstance(value, str) or len(value) > LONGEST_FIELD or not ALLOWED.fullmatch(value):
+            if not isinstance(value, str) or len(value) > MAX_FIELD_LENGTH or not ALLOWED.fullmatch(value):
                 raise AigcInvalid(f"{name} holds what GB 45438 does not allow.")
         if self.label not in ("1", "2", "3"):
             raise AigcInvalid("Label must be 1, 2 or 3.")
@@ -68,7 +68,7 @@ def generated(provider_code: str, reserved_code_1: str = "") -> Aigc:
 
 def of_text(text: str) -> Aigc:
     """Reads the bare object, or the wrapped `{"AIGC": {...}}` of other containers. Raises AigcInvalid."""
-    if len(text) > LONGEST_LABEL:
+    if len(text) > MAX_LABEL_LENGTH:
         raise AigcInvalid("The label is too long.")
     try:
         told: Any = json.loads(text, object_pairs_hook=_once)

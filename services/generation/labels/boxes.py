@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-LARGEST_INDEX = 64 * 2**20
-MOST_BOXES = 10_000
+MAX_INDEX_BYTES = 64 * 2**20
+MAX_BOXES = 10_000
 KEY = b"AIGC"
 UTF8 = 1
 
@@ -48,7 +48,7 @@ def _indexes(path: Path) -> Iterator[bytes]:
         for kind, start, end in _top(file):
             if kind != b"moov":
                 continue
-            if end - start > LARGEST_INDEX:
+            if end - start > MAX_INDEX_BYTES:
                 raise BoxesBroken("The index is too large.")
             file.seek(start)
             yield file.read(end - start)
@@ -62,7 +62,7 @@ def _top(file: BinaryIO) -> list[Box]:
         box = _box(file.read(16), position, end)
         boxes.append(box)
         position = box.end
-        if len(boxes) > MOST_BOXES:
+        if len(boxes) > MAX_BOXES:
             raise BoxesBroken("The file has too many boxes.")
     return boxes
 
@@ -73,7 +73,7 @@ def _walk(data: bytes) -> Iterator[Box]:
         box = _box(data[position : position + 16], position, len(data))
         yield box
         position, count = box.end, count + 1
-        if count > MOST_BOXES:
+        if count > MAX_BOXES:
             raise BoxesBroken("A box has too many boxes.")
 
 

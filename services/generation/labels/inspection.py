@@ -71,7 +71,7 @@ class Inspection:
 
 
 def coded(file: av.container.InputContainer, stream: av.VideoStream) -> str:
-    """Answer the SHA-256 over the coded pictures of an open film, in order, and what their decoder starts from.
+    """Return the SHA-256 over the coded pictures of an open film, in order, and what their decoder starts from.
 
     Films with the same one show the same frames. Raises ValueError for one whose decoder is started anew on the way.
     """
@@ -104,7 +104,7 @@ class _Pipe:
         self._pieces.put(_END)
 
     def read(self, size: int) -> bytes:
-        """Answer at most `size` bytes, and none for ever after the end."""
+        """Return at most `size` bytes, and none for ever after the end."""
         if not self._rest and not self._ended:
             self._rest = self._pieces.get()
             self._ended = self._rest == _END

@@ -11,7 +11,7 @@ from services.generation.labels.aigc import Aigc, AigcInvalid
 from services.generation.labels.inspection import Seen, coded
 from services.generation.labels.seen import Look
 
-MOST_PIXELS = 4096 * 4096
+MAX_PIXELS = 4096 * 4096
 CODEC = "h264"
 
 
@@ -100,7 +100,7 @@ def _report(
     stream = file.streams.video[0]
     context = stream.codec_context
     rate = float(stream.average_rate or 0)
-    if context.width * context.height > MOST_PIXELS or not stream.frames or rate <= 0:
+    if context.width * context.height > MAX_PIXELS or not stream.frames or rate <= 0:
         raise ValueError("no picture, or too large a one")
     needed = label.frames(rate, stream.frames)
     frames, ink = (seen.frames, seen.ink) if seen else _visible(file, stream, label, needed)

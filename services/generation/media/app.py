@@ -14,7 +14,7 @@ from services.generation.media.downloads import Downloads
 from services.generation.media.reference import Reference
 from services.generation.media.uploads import Uploads
 from services.runtime import caller, metrics, telemetry, tracing
-from services.runtime.caller import CALLER, Call, Caller, Policy, Verifier
+from services.runtime.caller import CALLER, Access, Call, Caller, Verifier
 from services.runtime.errors import INTERNAL, NOT_FOUND, TOKEN_INVALID, Failure
 
 READ, WRITE = CALLER("video.read"), CALLER("video.write")
@@ -36,7 +36,7 @@ class Media:
         self._verifier = verifier
         self._most = settings.transfers_per_organization
         self._open: collections.Counter[str] = collections.Counter()
-        self._routes: list[tuple[str, str, Policy | None, Handler]] = [
+        self._routes: list[tuple[str, str, Access | None, Handler]] = [
             ("POST", "/v1/files", WRITE, uploads.upload),
             ("GET", "/v1/files/{id}/content", READ, downloads.download),
             ("HEAD", "/v1/files/{id}/content", READ, downloads.download),
@@ -50,21 +50,21 @@ class Media:
     def application(self) -> web.Application:
         """Make the aiohttp application. The body of an upload is bounded by `bodies`, so aiohttp's own limit is off."""
         application = web.Application(client_max_size=0)
-        for verb, path, policy, handler in self._routes:
-            around = self._around(f"{verb} {path}", policy, handler)
+        for verb, path, access, handler in self._routes:
+            around = self._around(f"{verb} {path}", access, handler)
             application.router.add_route(verb, path, around, expect_handler=server.expect)
         unknown = self._around("unknown", None, _nothing)
         application.router.add_route("*", "/{rest:.*}", unknown, expect_handler=server.expect)
         return application
 
-    def _around(self, name: str, policy: Policy | None, handler: Handler) -> Handler:
+    def _around(self, name: str, access: Access | None, handler: Handler) -> Handler:
         async def serve(request: web.Request) -> web.StreamResponse:
             call = _begun(name, request)
             opened = tracing.begin(call, request.headers.get("traceparent", ""))
             current, started = caller.enter(call), time.perf_counter()
             response: web.StreamResponse | None = None
             try:
-                response = await self._answer(request, call, policy, handler)
+                response = await self._answer(request, call, access, handler)
                 return response
             finally:
                 status = response.status if response is not None else 499
@@ -80,11 +80,11 @@ class Media:
         return serve
 
     async def _answer(
-        self, request: web.Request, call: Call, policy: Policy | None, handler: Handler
+        self, request: web.Request, call: Call, access: Access | None, handler: Handler
     ) -> web.StreamResponse:
         """Turn whatever is raised into a failure that says nothing of how we are built."""
         try:
-            await self._admit(request, call, policy)
+            await self._admit(request, call, access)
             with self._counted(call):
                 response = await handler(request)
         except Failure as failure:
@@ -103,7 +103,7 @@ class Media:
 
     @contextlib.contextmanager
     def _counted(self, call: Call) -> Iterator[None]:
-        """Bound what one organisation has under way: each transfer holds a connection of the edge, slow or not.
+        """Bound what one organization has under way: each transfer holds a connection of the edge, slow or not.
 
         What anybody may read is short enough for the edge to take it whole.
         """
@@ -121,16 +121,16 @@ class Media:
             if not self._open[organization]:
                 del self._open[organization]
 
-    async def _admit(self, request: web.Request, call: Call, policy: Policy | None) -> None:
-        """Let in only the edge; with a policy, only with the token of a customer who has the scope."""
-        if policy is None:
+    async def _admit(self, request: web.Request, call: Call, access: Access | None) -> None:
+        """Let in only the edge; with a access, only with the token of a customer who has the scope."""
+        if access is None:
             caller.check_peer(caller.SERVICE(server.EDGE), call.peer, None)
             return
         tokens = request.headers.getall(caller.HEADER, [])
         if len(tokens) != 1:
             raise TOKEN_INVALID()
         call.token, call.caller = tokens[0], await self._verifier.verify(tokens[0])
-        _check(policy, call.peer, call.caller)
+        _check(access, call.peer, call.caller)
 
 
 def _count(call: Call, status: int, seconds: float) -> None:
@@ -139,9 +139,9 @@ def _count(call: Call, status: int, seconds: float) -> None:
         metrics.count("filmgate_request_errors_total", method=call.method, reason=call.reason)
 
 
-def _check(policy: Policy, peer: str, who: Caller) -> None:
+def _check(access: Access, peer: str, who: Caller) -> None:
     caller.check_peer(caller.SERVICE(server.EDGE), peer, None)
-    caller.check_peer(policy, peer, who)
+    caller.check_peer(access, peer, who)
 
 
 async def _nothing(_: web.Request) -> web.StreamResponse:

@@ -33,7 +33,7 @@ _ENCODED = re.compile(
 
 
 def announced(request: web.Request, limit: int) -> int | None:
-    """Answer the announced size, None for a body without one. Raises UPLOAD_TOO_LARGE, UPLOAD_MALFORMED."""
+    """Return the announced size, None for a body without one. Raises UPLOAD_TOO_LARGE, UPLOAD_MALFORMED."""
     if any(coding.lower() not in ("", "identity") for coding in request.headers.getall("Content-Encoding", [])):
         raise errors.UPLOAD_MALFORMED()
     size = request.content_length
@@ -100,7 +100,7 @@ async def _next(request: web.Request, stall_seconds: float) -> bytes:
 
 
 def _unwrap(path: Path, content_type: str) -> int:
-    """Replace a form by the bytes of its one file; answers their number. Raises UPLOAD_MALFORMED."""
+    """Replace a form by the bytes of its one file; returns their number. Raises UPLOAD_MALFORMED."""
     match = _BOUNDARY.fullmatch(content_type.strip())
     size = path.stat().st_size
     if match is None or not size:
@@ -114,7 +114,7 @@ def _unwrap(path: Path, content_type: str) -> int:
 
 
 def _part(body: mmap.mmap, mark: bytes) -> tuple[int, int]:
-    """Answer where the bytes of the one part begin and end."""
+    """Return where the bytes of the one part begin and end."""
     headers_end = body.find(b"\r\n\r\n", 0, FORM_BYTES)
     begins = body[: len(mark) + 2] == mark + b"\r\n" and headers_end > 0
     start, end = headers_end + 4, body.find(b"\r\n" + mark, max(headers_end + 2, 0))

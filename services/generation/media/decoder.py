@@ -17,7 +17,7 @@ from PIL import Image
 from services.generation.film import raster
 from services.generation.film.container import TooComplex
 from services.generation.media.confinement import confine
-from services.generation.media.frames import LONGEST_SIDE
+from services.generation.media.frames import MAX_SIDE
 
 CONFINED = b"\n"
 """What the decoder writes once it is confined, in front of its answer: JSON allows for it. What fails after it is the
@@ -36,7 +36,7 @@ def run(arguments: list[str]) -> None:
     content_type, width and height of the upright picture, and frame_width and frame_height, or `refused` with a reason;
     and `seconds`, the CPU time used. `denied` names a system call that the confinement refused, which no picture needs.
     OUTPUT is the frame: pixels of three bytes (red, green, blue), row by row from the top, and nothing else; upright,
-    opaque, at most LONGEST_SIDE pixels on a side.
+    opaque, at most MAX_SIDE pixels on a side.
     """
     source, target, limits = arguments[0], arguments[1], json.loads(arguments[2])
     data = Path(source).read_bytes()
@@ -53,9 +53,9 @@ def examine(data: bytes, target: BinaryIO, limits: dict[str, float]) -> dict[str
 
     It also raises whatever Pillow's decoders stumble over.
     """
-    found = raster.read(data, tuple(TYPES), lambda width, height: check(width, height, limits), LONGEST_SIDE)
+    found = raster.read(data, tuple(TYPES), lambda width, height: check(width, height, limits), MAX_SIDE)
     image = raster.opaque(found.image)
-    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+    image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
     frame = raster.turned(image, found.orientation)
     target.write(frame.tobytes())
     sizes = ("width", "height", "frame_width", "frame_height")

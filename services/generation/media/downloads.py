@@ -27,7 +27,7 @@ class Downloads:
         self._records, self._store, self._settings = records, store, settings
 
     async def download(self, request: web.Request) -> web.StreamResponse:
-        """Answer 200, 206, 304 or 416; raises NOT_FOUND, OUTPUT_NOT_READY, OUTPUT_EXPIRED."""
+        """Return 200, 206, 304 or 416; raises NOT_FOUND, OUTPUT_NOT_READY, OUTPUT_EXPIRED."""
         content = await self._records.locate(request.match_info["id"])
         headers = _headers(content)
         if ranges.is_fresh(request.headers, headers["ETag"]):

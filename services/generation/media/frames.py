@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-LONGEST_SIDE = 3840
+MAX_SIDE = 3840
 """Longest side of a frame in pixels."""
 _PIXEL_BYTES = 3
 
@@ -22,9 +22,9 @@ def encode(pixels: Path, target: Path, width: int, height: int) -> float:
     """Write `width` times `height` pixels as a JPEG without metadata; return the CPU seconds that it took.
 
     `pixels` holds three bytes a pixel (red, green, blue), row by row from the top, and must be as long as that. Raises
-    Odd for another length and for sides outside of 1 to LONGEST_SIDE.
+    Odd for another length and for sides outside of 1 to MAX_SIDE.
     """
-    if not (0 < width <= LONGEST_SIDE and 0 < height <= LONGEST_SIDE):
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise Odd("sides")
     if pixels.stat().st_size != width * height * _PIXEL_BYTES:
         raise Odd("length")

@@ -36,7 +36,7 @@ class Records:
         await self._stub.FinishUpload(files_pb2.FinishUploadRequest(id=file_id))
 
     async def locate(self, resource_id: str) -> files_pb2.Content:
-        """Answer where the content of a file or video lies."""
+        """Return where the content of a file or video lies."""
         request = files_pb2.LocateContentRequest(id=resource_id)
         try:
             return await self._stub.LocateContent(request, metadata=channels.as_caller(caller.token()))

@@ -30,7 +30,7 @@ def is_fresh(headers: Mapping[str, str], tag: str) -> bool:
 
 
 def span(headers: Mapping[str, str], size: int, tag: str, modified: str) -> Span | None:
-    """Answer the asked range, None for the whole. Raises Unsatisfiable.
+    """Return the asked range, None for the whole. Raises Unsatisfiable.
 
     More than one range, another unit or what is no range at all is answered with the whole, as the RFC allows; so is
     a range of a content that has changed since (If-Range).

@@ -20,13 +20,13 @@ GENERATED = Path(files_pb2.__file__).parents[3]
 """The folder gen/ that this process runs from."""
 DOCUMENT, PAGE = "openapi.json", "index.html"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".json": "application/json"}
-POLICY = (
+CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Cache-Control": "public, no-cache",
-    "Content-Security-Policy": POLICY,
+    "Content-Security-Policy": CONTENT_POLICY,
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "Vary": "Accept-Encoding",
@@ -43,7 +43,7 @@ class Text:
     packed: bytes
 
     def response(self, request: web.Request) -> web.Response:
-        """Answer it, or 304 to who has it already. A HEAD gets the headers alone."""
+        """Return it, or 304 to who has it already. A HEAD gets the headers alone."""
         small = "gzip" in request.headers.get("Accept-Encoding", "").lower()
         body = self.packed if small else self.body
         tag = f'"{hashlib.sha256(body).hexdigest()}"'
@@ -65,15 +65,15 @@ class Reference:
         self._page = self._parts.pop(PAGE)
 
     async def document(self, request: web.Request) -> web.Response:
-        """Answer the OpenAPI document, with the address at which customers reach us."""
+        """Return the OpenAPI document, with the address at which customers reach us."""
         return self._document.response(request)
 
     async def page(self, request: web.Request) -> web.Response:
-        """Answer the page."""
+        """Return the page."""
         return self._page.response(request)
 
     async def part(self, request: web.Request) -> web.Response:
-        """Answer the page's style or script. Raises NOT_FOUND for any other name."""
+        """Return the page's style or script. Raises NOT_FOUND for any other name."""
         name = request.match_info["file"]
         if name not in self._parts:
             raise NOT_FOUND(resource=f"part {name}")

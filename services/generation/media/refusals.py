@@ -41,7 +41,7 @@ def response(failure: Failure, request_id: str, headers: Mapping[str, str] | Non
 
 
 def of(error: grpc.aio.AioRpcError) -> Failure:
-    """Answer the failure that generation refused with, PEER_UNAVAILABLE when it did not answer."""
+    """Return the failure that generation refused with, PEER_UNAVAILABLE when it did not answer."""
     remote = common.of(error)
     kind = errors.KIND.kinds.get(remote.reason) or COMMON.get(remote.reason)
     if kind is None or kind.reason == "INTERNAL":

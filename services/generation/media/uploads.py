@@ -60,7 +60,7 @@ class Uploads:
             raise
 
     def _share(self, organization: str) -> asyncio.Semaphore:
-        """Answer what bounds one organisation, so that nobody's slow uploads keep the others waiting."""
+        """Return what bounds one organization, so that nobody's slow uploads keep the others waiting."""
         share = self._shares.get(organization)
         if share is None:
             share = self._shares[organization] = asyncio.Semaphore(self._settings.uploads_per_organization)

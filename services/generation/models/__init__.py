@@ -1,1 +1,1 @@
-"""The models room: what is on offer, and whether an instance runs."""
+"""Models: what is on offer, and whether an instance runs."""

@@ -1,11 +1,11 @@
-"""Answers the RPCs of Models."""
+"""The RPCs of Models."""
 
 from typing import Any
 
 from filmgate.generation.v1 import models_pb2, models_pb2_grpc
 from services.generation import errors
 from services.generation.clients import Billing, Terms
-from services.generation.models import catalogue, store
+from services.generation.models import catalog, store
 from services.generation.models.domain import Capacity, Model
 from services.runtime import pages
 from services.runtime.caller import CALLER
@@ -13,17 +13,17 @@ from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.jobs import EPOCH
 
-POLICY = {"ListModels": CALLER("video.read"), "GetModel": CALLER("video.read")}
+ACCESS = {"ListModels": CALLER("video.read"), "GetModel": CALLER("video.read")}
 
 
 class Models(models_pb2_grpc.ModelsServicer):
-    """The models on offer: declared in the catalogue, and once proven loaded."""
+    """The models on offer: declared in the catalog, and once proven loaded."""
 
     def __init__(self, database: Database, billing: Billing, clock: Clock) -> None:
         self._database, self._billing, self._clock = database, billing, clock
 
     async def ListModels(self, request: models_pb2.ListModelsRequest, _: Any) -> models_pb2.ListModelsResponse:
-        """Answer a page of models, by id."""
+        """Return a page of models, by id."""
         page = pages.page(request)
         after = page.after[1] if page.after else ""
         offered = [model for model in await self._offered() if model.id > after]
@@ -31,14 +31,14 @@ class Models(models_pb2_grpc.ModelsServicer):
         return models_pb2.ListModelsResponse(models=listed, next_page_token=token)
 
     async def GetModel(self, request: models_pb2.GetModelRequest, _: Any) -> models_pb2.Model:
-        """Answer one model."""
+        """Return one model."""
         for model in await self._offered():
             if model.id == request.id:
                 return model
         raise errors.MODEL_UNKNOWN(model=request.id)
 
     async def _offered(self) -> list[models_pb2.Model]:
-        declared = catalogue.models()
+        declared = catalog.models()
         async with self._database.transaction() as session:
             capacities = await store.capacities(session, list(declared), self._clock.real_now())
         terms = await self._billing.terms()

@@ -12,7 +12,7 @@ DOWN_AFTER = datetime.timedelta(seconds=60)
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """One entry of the catalogue. `seconds` are instance seconds for one second of video, by resolution; `sizes` are
+    """One entry of the catalog. `seconds` are instance seconds for one second of video, by resolution; `sizes` are
     width and height by resolution and aspect ratio, where they are not the usual ones."""
 
     id: str
@@ -41,7 +41,7 @@ class Model:
         return self.seconds[resolution] * duration_seconds
 
     def size(self, resolution: str, aspect_ratio: str) -> tuple[int, int] | None:
-        """Answer the width and height that the model makes, None for the usual ones of the resolution."""
+        """Return the width and height that the model makes, None for the usual ones of the resolution."""
         own = self.sizes.get(resolution, {}).get(aspect_ratio)
         return (own[0], own[1]) if own else None
 

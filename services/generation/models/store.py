@@ -1,4 +1,4 @@
-"""All SQL of the models room. Its `now` is the host's time: reports are signs of life, and no test moves them."""
+"""All SQL of models. Its `now` is the host's time: reports are signs of life, and no test moves them."""
 
 import datetime
 
@@ -40,12 +40,12 @@ WHERE coalesce(models.id, reports.model) = ANY(:names)
 
 
 async def capacity(session: Session, model: str, now: datetime.datetime) -> domain.Capacity:
-    """Answer the capacity of one model."""
+    """Return the capacity of one model."""
     return (await capacities(session, [model], now))[model]
 
 
 async def capacities(session: Session, models: list[str], now: datetime.datetime) -> dict[str, domain.Capacity]:
-    """Answer the capacities of models by id, also of those that never reported."""
+    """Return the capacities of models by id, also of those that never reported."""
     ready: dict[str, datetime.datetime | None] = {}
     reports: dict[str, list[tuple[int, datetime.datetime]]] = {}
     for row in await session.execute(_STANDING, {"names": models}):

@@ -1,4 +1,4 @@
-"""Rows of the models room."""
+"""Rows of models."""
 
 import datetime
 
@@ -10,7 +10,7 @@ from services.runtime.database import Base, Time, column
 
 
 class ModelRow(Base):
-    """A model that has been proven: it was loaded once. What it can do stands in catalogue.yaml."""
+    """A model that has been proven: it was loaded once. What it can do stands in catalog.yaml."""
 
     __tablename__ = "models"
     id: Mapped[str] = column(Element.OPERATIONAL, sa.Text, primary_key=True)

@@ -1,1 +1,1 @@
-"""The moderation room: what may be made."""
+"""Moderation: what may be made."""

@@ -23,7 +23,7 @@ _FIRST_FLAG_LETTER = 0x1F1E6
 def table() -> dict[int, str]:
     """Return, for each letter that is read as a Latin one, the small Latin letter (between spaces for an emblem).
 
-    An emblem stands apart from its neighbours, like an icon, so it never hides where the word beside it ends.
+    An emblem stands apart from its neighbors, like an icon, so it never hides where the word beside it ends.
     """
     return dict(_named()) | dict(_drawn())
 

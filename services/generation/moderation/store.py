@@ -1,4 +1,4 @@
-"""All SQL of the moderation room."""
+"""All SQL of moderation."""
 
 import datetime
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from services.generation.moderation.reading import Gap, Unit
 
-_LONGEST = 6
+_MAX_LENGTH = 6
 """Letters of the longest syllable of pinyin: zhuang."""
 _TONES = "12345"
 _LETTERS = str.maketrans("0134@$!|", "oieaasii")
@@ -45,7 +45,7 @@ def _read(units: Sequence[Unit], place: int, known: Collection[str]) -> tuple[li
 def _reach(units: Sequence[Unit], place: int) -> int:
     """Return the place behind the last unit that can belong to one syllable: letters apart, with no clause's end."""
     end = place + 1
-    while end < len(units) and end - place < _LONGEST and _is_apart(units[end - 1], units[end]):
+    while end < len(units) and end - place < _MAX_LENGTH and _is_apart(units[end - 1], units[end]):
         end += 1
     return end
 
@@ -62,7 +62,7 @@ def _cut(text: str, known: Collection[str]) -> list[str]:
         if start > reach:
             return []  # most words end here after a letter or two
         if start in last:
-            for end in range(start + 1, min(start + _LONGEST, len(text)) + 1):
+            for end in range(start + 1, min(start + _MAX_LENGTH, len(text)) + 1):
                 if text[start:end] in known:
                     last.setdefault(end, text[start:end])
                     reach = max(reach, end)

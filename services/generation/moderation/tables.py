@@ -1,4 +1,4 @@
-"""Rows of the moderation room."""
+"""Rows of moderation."""
 
 import datetime
 

@@ -16,15 +16,15 @@ from services.generation.triton.contract import Event, Job, JobRefused
 
 ASKING_SECONDS = 5.0
 UNLOADED = "unloaded"
-LARGEST_FILE = 2**30
-LARGEST_MESSAGE = 64 * 2**20
+MAX_FILE_BYTES = 2**30
+MAX_MESSAGE_BYTES = 64 * 2**20
 _UNSENT = "failed to connect to all addresses"
 SERVER_NAME = "triton"
 """The one name in its certificate, whatever address it is reached at."""
 NAMED = [("grpc.ssl_target_name_override", SERVER_NAME)]
 CHANNEL = [
-    ("grpc.max_send_message_length", LARGEST_MESSAGE),
-    ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     # A server that was stopped or cut off answers no ping: the stream then ends, however long its deadline is.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -144,7 +144,7 @@ async def revive(server: InferenceServerClient, name: str, *, seconds: float) ->
 async def restore(server: InferenceServerClient, name: str, *, seconds: float, failed: bool = False) -> bool:
     """Has the server load a model that was unloaded and not loaded again: who did that may have died in between.
 
-    With `failed` also one that could not be loaded: what it lacked may be there by now. Answers whether it did; False
+    With `failed` also one that could not be loaded: what it lacked may be there by now. Returns whether it did; False
     for a server that cannot be reached, and for a model that it never had or is loading.
     Raises ModelUnavailable.
     """
@@ -167,7 +167,7 @@ async def run(
 ) -> AsyncGenerator[Step, None]:
     """Yields the steps of one job until the final one; at most `seconds` long. The server traces it if it is told to.
 
-    Leaving early cancels the job, which the model honours at its next frame; use it under `contextlib.aclosing`.
+    Leaving early cancels the job, which the model honors at its next frame; use it under `contextlib.aclosing`.
     Raises JobRefused, ModelUnavailable, ModelGone, RunTimedOut.
     """
     headers = {"traceparent": traceparent} if traceparent else None
@@ -221,7 +221,7 @@ def _broken(fault: grpc.aio.AioRpcError, begun: bool) -> Exception:
     if fault.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return RunTimedOut("The deadline passed before the last piece.")
     if fault.code() is grpc.StatusCode.UNAVAILABLE and not begun:
-        # gRPC says this of a call that it could not hand to any connection. A neighbour of the job that has killed the
+        # gRPC says this of a call that it could not hand to any connection. A neighbor of the job that has killed the
         # server meets it, after its own look at the server, and must not be blamed for it.
         unsent = _UNSENT in (fault.details() or "")
         return ModelUnavailable("The model server cannot be reached.", cut=not unsent)
@@ -245,7 +245,7 @@ def _step(result: Any, reached: int) -> Step:
         piece = result.as_numpy(contract.PIECE).tobytes()
     except (AttributeError, ValueError, InferenceServerException) as fault:
         raise ModelGone("The model's answer is not in the contract.") from fault
-    if event.offset != reached or reached + len(piece) > LARGEST_FILE:
+    if event.offset != reached or reached + len(piece) > MAX_FILE_BYTES:
         raise ModelGone("The model's pieces do not fit together.")
     final = result.get_response().parameters["triton_final_response"].bool_param
     return Step(event, piece, final)

@@ -14,10 +14,10 @@ from services.generation.film.label import Label
 VERSION = 1
 JOB, IMAGE, EVENT, PIECE = "JOB", "IMAGE", "EVENT", "PIECE"
 GENERATING, ENCODING = "GENERATING", "ENCODING"
-LONGEST_JOB = 128 * 1024
-LONGEST_PROMPT = 10_000
+MAX_JOB_BYTES = 128 * 1024
+MAX_PROMPT_LENGTH = 10_000
 SIDES = (128, 4096)
-MOST_PIXELS = 1920 * 1088
+MAX_PIXELS = 1920 * 1088
 SECONDS = (0.5, 60.0)
 FRAME_RATES = (8, 60)
 SEEDS = (0, 2**63 - 1)
@@ -123,8 +123,8 @@ class Event:
 
 def job_of_bytes(data: bytes) -> Job:
     """Reads and checks a JOB; a field that the contract does not name is an error. Raises JobRefused."""
-    if len(data) > LONGEST_JOB:
-        raise JobRefused("JOB_UNREADABLE", "job", f"The job is longer than {LONGEST_JOB} bytes.")
+    if len(data) > MAX_JOB_BYTES:
+        raise JobRefused("JOB_UNREADABLE", "job", f"The job is longer than {MAX_JOB_BYTES} bytes.")
     try:
         told = json.loads(data)
     except (ValueError, RecursionError) as fault:
@@ -140,8 +140,8 @@ def _job(job: "_Fields") -> Job:
     label, camera = job.inner("label"), job.inner("camera_control", optional=True)
     read = Job(
         video=job.text("video", 64),
-        prompt=job.text("prompt", LONGEST_PROMPT),
-        negative_prompt=job.text("negative_prompt", LONGEST_PROMPT, default=""),
+        prompt=job.text("prompt", MAX_PROMPT_LENGTH),
+        negative_prompt=job.text("negative_prompt", MAX_PROMPT_LENGTH, default=""),
         duration_seconds=job.number("duration_seconds", *SECONDS),
         width=job.whole("width", *SIDES),
         height=job.whole("height", *SIDES),
@@ -165,8 +165,8 @@ def _check_size(job: Job) -> None:
     for side in ("width", "height"):
         if getattr(job, side) % 2:
             raise JobRefused("FIELD_INVALID", side, "It must be even.")
-    if job.width * job.height > MOST_PIXELS:
-        raise JobRefused("FIELD_INVALID", "width", f"A frame has at most {MOST_PIXELS} pixels.")
+    if job.width * job.height > MAX_PIXELS:
+        raise JobRefused("FIELD_INVALID", "width", f"A frame has at most {MAX_PIXELS} pixels.")
     if not job.label.text.strip():
         raise JobRefused("FIELD_INVALID", "label.text", "There is no video without a label.")
 

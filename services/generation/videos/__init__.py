@@ -1,1 +1,1 @@
-"""The videos room: the task, from its order to its settled end."""
+"""Videos: the task, from its order to its settled end."""

@@ -16,7 +16,7 @@ from services.generation import errors
 from services.generation.clients import Billing, NotAnswered, Quote, money
 from services.generation.config import GenerationSettings
 from services.generation.files import store as files
-from services.generation.models import catalogue
+from services.generation.models import catalog
 from services.generation.models import store as models
 from services.generation.moderation import store as verdicts
 from services.generation.moderation.domain import Rules
@@ -24,7 +24,7 @@ from services.generation.videos import domain, store
 from services.generation.videos.message import Writer, parameters, timestamp
 from services.generation.videos.queue import Queue
 from services.generation.videos.tables import VideoRow
-from services.runtime import caller, ids, jobs, requests, telemetry
+from services.runtime import caller, idempotency, ids, jobs, telemetry
 from services.runtime.caller import Caller
 from services.runtime.clock import Clock
 from services.runtime.database import Database, Session
@@ -95,7 +95,7 @@ class Admission:
             log.warning("order_not_admitted", error=fault)
 
     async def _create(self, request: videos_pb2.CreateVideoRequest, who: Caller) -> videos_pb2.Video:
-        _work_past_the_caller()
+        _drop_caller_deadline()
         begun = await self.begin(request, who)
         if isinstance(begun, videos_pb2.Video):
             return begun
@@ -114,8 +114,8 @@ class Admission:
     async def begin(self, request: videos_pb2.CreateVideoRequest, who: Caller) -> Order | videos_pb2.Video:
         """Step 2, Tx 1: claim the request and write the row ADMITTING; or answer what was answered before."""
         now = self.clock.now()
-        async with self.database.quick() as session:
-            old = await requests.begin(
+        async with self.database.driver_transaction() as session:
+            old = await idempotency.begin(
                 session, who.project, METHOD, request.request_id, request, videos_pb2.Video, now
             )  # fmt: skip
             if old is not None:
@@ -141,7 +141,7 @@ class Admission:
         return quote
 
     async def authorize(self, order: Order, quote: Quote) -> Quote:
-        """Step 4: hold the money and the slot; answers what is held. Raises its refusals, or NotAnswered."""
+        """Step 4: hold the money and the slot; returns what is held. Raises its refusals, or NotAnswered."""
         video = order.video
         held = await self.billing.authorize(
             video=video.id,
@@ -153,14 +153,14 @@ class Admission:
             duration_seconds=video.duration_seconds,
             price_version=quote.price_version,
             max_price=order.request.max_price if order.request.HasField("max_price") else None,
-            expire_time=video.start_deadline + domain.LONGEST_RUN,
+            expire_time=video.start_deadline + domain.MAX_RUN_TIME,
         )
         return dataclasses.replace(quote, micros=held)
 
     async def accept(self, order: Order, held: Quote) -> videos_pb2.Video:
         """Step 5, Tx 2: ADMITTING becomes QUEUED, with its jobs and the stored answer."""
         now = self.clock.now()
-        async with self.database.quick() as session:
+        async with self.database.driver_transaction() as session:
             video = await store.queue(
                 session,
                 order.video.id,
@@ -175,7 +175,7 @@ class Admission:
             await verdicts.add(session, video, "", self.rules.version, now)
             place = (await self.queue.places(session, [video], self.clock.real_now())).get(video.id)
             answer = self.writer.video(video, now, place=place)
-            await requests.finish(
+            await idempotency.finish(
                 session, video.project, METHOD, order.request.request_id, answer, order.video.create_time
             )
         return answer
@@ -190,7 +190,7 @@ class Admission:
             if await store.drop(session, order.video.id) is None:
                 return
             video = order.video
-            await requests.forget(session, video.project, METHOD, video.request_id, video.create_time)
+            await idempotency.forget(session, video.project, METHOD, video.request_id, video.create_time)
             await jobs.cancel(session, store.key(store.ADMIT_CLEANUP, order.video.id), now)
             if category:
                 await verdicts.add(session, order.video, category, self.rules.version, now)
@@ -221,13 +221,13 @@ class Admission:
 
 async def forget_texts(session: AsyncSession, video: VideoRow) -> None:
     """Take the texts of a deleted video out of its stored answer: a repeat is still answered, and makes no other."""
-    answer = await requests.answered(session, video.project, METHOD, video.request_id, videos_pb2.Video)
+    answer = await idempotency.answered(session, video.project, METHOD, video.request_id, videos_pb2.Video)
     if answer is None or answer.id != video.id:
         return
     answer.ClearField("external_id")
     for field in ("prompt", "negative_prompt", "image"):
         answer.parameters.ClearField(field)
-    await requests.finish(session, video.project, METHOD, video.request_id, answer, video.create_time)
+    await idempotency.finish(session, video.project, METHOD, video.request_id, answer, video.create_time)
 
 
 async def resolve(
@@ -242,7 +242,7 @@ async def resolve(
     The picture's row stays locked against deletion until the transaction ends. Raises MODEL_UNKNOWN,
     MODEL_UNAVAILABLE, FILE_UNKNOWN and what `domain.resolve` raises.
     """
-    model = catalogue.models().get(request.model)
+    model = catalog.models().get(request.model)
     capacity = await models.capacity(session, request.model, clock.real_now())
     if model is None or not capacity.proven:
         raise errors.MODEL_UNKNOWN(model=request.model, field="model")
@@ -262,7 +262,7 @@ def _check_currency(request: videos_pb2.CreateVideoRequest, quote: Quote) -> Non
         raise FIELD_INVALID(field="max_price.currency_code", limit=f"be {quote.currency}")
 
 
-def _work_past_the_caller() -> None:
+def _drop_caller_deadline() -> None:
     """From here on the caller's remaining time no longer shortens our calls: each has its own deadline."""
     if serving := caller.call():
         caller.enter(dataclasses.replace(serving, deadline=None))

@@ -1,4 +1,4 @@
-"""Answers the RPCs of Videos."""
+"""The RPCs of Videos."""
 
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +21,7 @@ from services.runtime import caller, pages
 from services.runtime.caller import CALLER
 from services.runtime.errors import NOT_FOUND
 
-POLICY = {
+ACCESS = {
     "EstimateVideo": CALLER("video.read"),
     "CreateVideo": CALLER("video.write"),
     "GetVideo": CALLER("video.read"),
@@ -65,7 +65,7 @@ class Videos(videos_pb2_grpc.VideosServicer):
         return await self._orders.create(request)
 
     async def GetVideo(self, request: videos_pb2.GetVideoRequest, _: Any) -> videos_pb2.Video:
-        """Answer one video."""
+        """Return one video."""
         seen = await self._reads.video(request.id)
         if seen is None or not store.is_shown(seen.row, caller.current().project):
             raise NOT_FOUND(resource=f"video {request.id}")
@@ -74,7 +74,7 @@ class Videos(videos_pb2_grpc.VideosServicer):
         return (await self._written(Found([seen.row], made, places)))[0]
 
     async def ListVideos(self, request: videos_pb2.ListVideosRequest, _: Any) -> videos_pb2.ListVideosResponse:
-        """Answer a page of videos, newest first."""
+        """Return a page of videos, newest first."""
         page = pages.page(request)
         async with self._database.transaction() as session:
             rows = await store.page_of(session, caller.current().project, store.filters(request), page)

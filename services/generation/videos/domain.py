@@ -14,7 +14,7 @@ OPEN = ("QUEUED", "RUNNING")
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
 STATE_NAMES = {1: "QUEUED", 2: "RUNNING", 3: "SUCCEEDED", 4: "FAILED", 5: "CANCELLED"}
 """States as numbered in the contract."""
-STAGES = ("PREPARING", "GENERATING", "ENCODING", "LABELLING", "PUBLISHING")
+STAGES = ("PREPARING", "GENERATING", "ENCODING", "LABELING", "PUBLISHING")
 RETRYABLE = frozenset({"GENERATION_FAILED", "LABEL_FAILED", "START_DEADLINE_PASSED"})
 """Reasons in `Video.error` after which the same order may succeed."""
 DEFAULT_DURATION_SECONDS = 5
@@ -23,7 +23,7 @@ DEFAULT_ASPECT_RATIO = "16:9"
 SEEDS = 2**32
 START_WITHIN = datetime.timedelta(hours=1)
 START_AT_MOST = datetime.timedelta(hours=24)
-LONGEST_RUN = datetime.timedelta(hours=1)
+MAX_RUN_TIME = datetime.timedelta(hours=1)
 """All attempts of a video together; a hold that is open for longer after its start deadline raises an alarm."""
 
 
@@ -116,20 +116,20 @@ def check_picture(width: int, height: int, side: int, pixels: int, ratio: float)
 
 
 def nearest_ratio(ratios: tuple[str, ...], image: Image) -> str:
-    """Answer the aspect ratio that is nearest to the picture's own, by factor."""
+    """Return the aspect ratio that is nearest to the picture's own, by factor."""
     own = math.log(image.width / image.height)
     return min(ratios, key=lambda ratio: abs(math.log(_quotient(ratio)) - own))
 
 
 def measures(resolution: str, ratio: str) -> tuple[int, int]:
-    """Answer (width, height): the short side is the resolution's number, the long side the nearest even one."""
+    """Return (width, height): the short side is the resolution's number, the long side the nearest even one."""
     short, quotient = int(resolution.removesuffix("p")), _quotient(ratio)
     long = 2 * round(short * max(quotient, 1 / quotient) / 2)
     return (long, short) if quotient >= 1 else (short, long)
 
 
 def start_deadline(wanted: datetime.datetime | None, now: datetime.datetime) -> datetime.datetime:
-    """Answer when a video that has not started is given up. Raises FIELD_INVALID for the past and beyond 24 hours."""
+    """Return when a video that has not started is given up. Raises FIELD_INVALID for the past and beyond 24 hours."""
     if wanted is None:
         return now + START_WITHIN
     if wanted <= now:
@@ -140,12 +140,12 @@ def start_deadline(wanted: datetime.datetime | None, now: datetime.datetime) -> 
 
 
 def outcome_of_cancel(state: str) -> str:
-    """Answer billing's outcome for a cancelled video by the state that it was in."""
+    """Return billing's outcome for a cancelled video by the state that it was in."""
     return "CANCELLED_RUNNING" if state == "RUNNING" else "CANCELLED_QUEUED"
 
 
 def charge(quote_micros: int, percent: int) -> int:
-    """Answer what an outcome costs, rounded half up to a whole micro-unit, as billing does."""
+    """Return what an outcome costs, rounded half up to a whole micro-unit, as billing does."""
     return (quote_micros * percent + 50) // 100
 
 

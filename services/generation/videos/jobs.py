@@ -9,10 +9,10 @@ from services.generation.files import domain as files_domain
 from services.generation.files import store as files
 from services.generation.models import store as models
 from services.generation.videos import admission, store
-from services.runtime import jobs, requests, telemetry
+from services.runtime import idempotency, jobs, telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
-from services.runtime.jobs import Job, Later
+from services.runtime.jobs import Job, RetryLater
 from services.runtime.profile import Retention
 
 LOOK_AGAIN_SECONDS = 1.0
@@ -30,7 +30,7 @@ class VideoJobs:
         self._retention = retention
 
     def handlers(self) -> dict[str, Callable[[Job], Awaitable[None]]]:
-        """Answer the handlers by kind."""
+        """Return the handlers by kind."""
         return {
             store.SETTLE: self.settle,
             store.ADMIT_CLEANUP: self.clean_up,
@@ -50,7 +50,7 @@ class VideoJobs:
         async with self._database.transaction() as session:
             # The picture before the video, as an order locks them that names both.
             if video.image and not self._retention.input_days and not await store.is_needed(session, video.image):
-                await files.let_go(session, video.image, self._clock.now() + files_domain.AFTER_LAST_USE)
+                await files.expire_no_later_than(session, video.image, self._clock.now() + files_domain.AFTER_LAST_USE)
             await store.settled(session, video.id, settled.settlement, settled.micros)
             await jobs.finish(session, job)
 
@@ -64,7 +64,7 @@ class VideoJobs:
         async with self._database.transaction() as session:
             video = await store.drop(session, video_id)
             if video is not None:
-                await requests.forget(session, video.project, admission.METHOD, video.request_id, video.create_time)
+                await idempotency.forget(session, video.project, admission.METHOD, video.request_id, video.create_time)
             elif await store.get(session, video_id) is not None:
                 return  # it was admitted
         await self._billing.release(video_id)
@@ -72,8 +72,8 @@ class VideoJobs:
     async def pass_deadline(self, job: Job) -> None:
         """End a video that is still queued at its start deadline.
 
-        Raises Later when it is not past by the clock here: another worker, whose clock goes before, made this job due,
-        and there is no second one.
+        Raises RetryLater when it is not past by the clock here: another worker, whose clock is ahead, made this job
+        due, and it is not enqueued again.
         """
         video_id = job.payload["video"]
         async with self._database.transaction() as session:
@@ -81,7 +81,7 @@ class VideoJobs:
             ended = await store.expire_start(session, video_id, self._clock.now(), error)
             video = None if ended else await store.get(session, video_id)
         if video is not None and video.state == "QUEUED":
-            raise Later(LOOK_AGAIN_SECONDS)
+            raise RetryLater(LOOK_AGAIN_SECONDS)
 
     async def sweep_holds(self) -> None:
         """End the open holds of videos that are unknown, and see to it that those of ended videos are settled.
@@ -118,7 +118,7 @@ class VideoJobs:
         now = self._clock.now()
         async with self._database.transaction() as session:
             await store.forget_texts(session, now - files_domain.kept(self._retention.output_days))
-            await requests.sweep(session, now)
+            await idempotency.sweep(session, now)
         # Apart: what takes too long here must not bring the texts back.
         async with self._database.transaction() as session:
             await jobs.sweep(session, now - store.JOBS_KEPT)

@@ -42,7 +42,7 @@ class Line:
         return len(self.stands) <= SHORT and video not in self.numbers
 
     def place(self, number: int) -> Place:
-        """Answer the place behind so many videos."""
+        """Return the place behind so many videos."""
         return domain.place(number, self.before[number], self.running, self.left, self.slots)
 
 
@@ -54,7 +54,7 @@ class Queue:
         self._lines: dict[str, Line] = {}
 
     async def places(self, session: Session, videos: Sequence[Any], now: datetime.datetime) -> dict[str, Place]:
-        """Answer the places of those videos that are QUEUED; `now` is the host's time, as that of workers' reports."""
+        """Return the places of those videos that are QUEUED; `now` is the host's time, as that of workers' reports."""
         queued = {video.id: video.model for video in videos if video.state == "QUEUED"}
         lines = await self._read(session, sorted(set(queued.values())), now)
         missed = {model for video, model in queued.items() if lines[model].lacks(video)}
@@ -77,7 +77,7 @@ class Queue:
         self._keep(models, self._steady())
 
     async def next_place(self, session: Session, model: str, tenant: str, cost: float, now: datetime.datetime) -> Place:
-        """Answer the place that a video would get, were the tenant to order it now, by the host's time."""
+        """Return the place that a video would get, were the tenant to order it now, by the host's time."""
         line = (await self._read(session, [model], now))[model]
         vft = await store.next_vft(session, model, tenant, cost)
         return line.place(bisect.bisect_right(line.stands, (100, vft, "~")))

@@ -1,4 +1,4 @@
-"""Single videos for many callers: who asks while one read runs shares the next, which begins after he asked."""
+"""Single videos for many callers: who asks while one read runs shares the next, which begins after they asked."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ class Reads:
         self._reading: asyncio.Task[None] | None = None
 
     async def video(self, video_id: str) -> Seen | None:
-        """Answer a video as it is committed after this call, whoever owns it; None: there is none.
+        """Return a video as it is committed after this call, whoever owns it; None: there is none.
 
         Raises PEER_UNAVAILABLE.
         """
@@ -56,7 +56,7 @@ class Reads:
                 future.set_result(found.get(video))
 
     async def _read(self, wanted: list[str]) -> dict[str, Seen]:
-        async with self._database.reading() as session:
+        async with self._database.autocommit() as session:
             rows = await store.many(session, wanted)
             outputs = await store.outputs(session, list(rows.values()))
             places = await self._queue.places(session, list(rows.values()), self._clock.real_now())

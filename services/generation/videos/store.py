@@ -1,4 +1,4 @@
-"""All SQL of the videos room: the transactions of a video's life, and the reads of its owner."""
+"""All SQL of videos: the transactions of a video's life, and the reads of its owner."""
 
 import datetime
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from services.generation.videos import domain
 from services.generation.videos.tables import VideoRow
 from services.runtime import jobs
 from services.runtime.clock import Clock
-from services.runtime.database import Base, Quick, Session, Time
+from services.runtime.database import Base, DriverTransaction, Session, Time
 from services.runtime.errors import Failure
 from services.runtime.pages import Page
 
@@ -26,7 +26,7 @@ JOBS_KEPT = datetime.timedelta(days=7)
 
 
 def generating(model: str) -> str:
-    """Answer the kind of the job that makes a video of a model: `generate.animatic`.
+    """Return the kind of the job that makes a video of a model: `generate.animatic`.
 
     A worker claims what its own Triton has loaded, and the fair share is one per model.
     """
@@ -34,7 +34,7 @@ def generating(model: str) -> str:
 
 
 def key(kind: str, video_id: str) -> str:
-    """Answer the key of a video's job of a kind: `settle:vid_...`."""
+    """Return the key of a video's job of a kind: `settle:vid_...`."""
     return f"{kind}:{video_id}"
 
 
@@ -76,10 +76,10 @@ WHERE id = :id AND state = 'ADMITTING' RETURNING *
 
 
 async def queue(
-    session: Quick, video_id: str, now: datetime.datetime, *,
+    session: DriverTransaction, video_id: str, now: datetime.datetime, *,
     quote_micros: int, currency: str, price_version: int, max_attempts: int,
 ) -> Any | None:  # fmt: skip
-    """Tx 2: ADMITTING becomes QUEUED, with its jobs; answers the row. None: lost, since the clean-up was quicker."""
+    """Tx 2: ADMITTING becomes QUEUED, with its jobs; returns the row. None: lost, since the clean-up was quicker."""
     values = {"id": video_id, "micros": quote_micros, "currency": currency, "price_version": price_version}
     video = (await session.execute(_QUEUE, values)).first()
     if video is None:
@@ -115,7 +115,7 @@ _START = (
 
 
 async def start(session: Session, video_id: str, now: datetime.datetime, attempt: int) -> Any | None:
-    """QUEUED becomes RUNNING under an attempt, or a later attempt takes a RUNNING one over; answers the row. None: it
+    """QUEUED becomes RUNNING under an attempt, or a later attempt takes a RUNNING one over; returns the row. None: it
     is not to be run.
 
     A QUEUED video past its start deadline is not run. `attempt` is the claimed job's.
@@ -200,7 +200,7 @@ async def end_overdue(session: AsyncSession, video_id: str, clock: Clock, error:
     job, now = jobs.JobRow, clock.now()
     leased = [job.key == key(GENERATE, video_id), job.state == "RUNNING", job.due_time > clock.real_now()]
     free = ~sa.select(job.id).where(*leased).exists()
-    late = [VideoRow.state == "RUNNING", VideoRow.start_time < now - domain.LONGEST_RUN, free]
+    late = [VideoRow.state == "RUNNING", VideoRow.start_time < now - domain.MAX_RUN_TIME, free]
     values = {"state": "FAILED", "outcome": "INFRASTRUCTURE_ERROR", **_error(error)}
     return await _end(session, video_id, late, now, values) is not None
 
@@ -236,12 +236,12 @@ async def settled(session: AsyncSession, video_id: str, settlement: str, price_m
 
 
 async def get(session: AsyncSession, video_id: str) -> VideoRow | None:
-    """Answer a video for the suite itself, whoever owns it and in whatever state."""
+    """Return a video for the suite itself, whoever owns it and in whatever state."""
     return await session.get(VideoRow, video_id, populate_existing=True)
 
 
 async def find(session: AsyncSession, project: str, video_id: str) -> VideoRow | None:
-    """Answer a video of a project as its owner may see it: admitted and not deleted."""
+    """Return a video of a project as its owner may see it: admitted and not deleted."""
     shown = sa.select(VideoRow).where(VideoRow.id == video_id, *_shown(project))
     return (await session.execute(shown, execution_options={"populate_existing": True})).scalar()
 
@@ -249,8 +249,8 @@ async def find(session: AsyncSession, project: str, video_id: str) -> VideoRow |
 _MANY = sa.select(VideoRow).where(VideoRow.id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Text))))
 
 
-async def many(session: Quick, video_ids: list[str]) -> dict[str, Any]:
-    """Answer the rows of videos by id, whoever owns them and in whatever state: see `is_shown`."""
+async def many(session: DriverTransaction, video_ids: list[str]) -> dict[str, Any]:
+    """Return the rows of videos by id, whoever owns them and in whatever state: see `is_shown`."""
     return {row.id: row for row in await session.execute(_MANY, {"ids": video_ids})}
 
 
@@ -260,13 +260,13 @@ def is_shown(row: Any, project: str) -> bool:
 
 
 async def page_of(session: AsyncSession, project: str, where: list[Any], page: Page) -> Sequence[VideoRow]:
-    """Answer a page (and one more) of the videos of a project, newest first."""
+    """Return a page (and one more) of the videos of a project, newest first."""
     query = page.of(sa.select(VideoRow).where(*_shown(project), *where), VideoRow.create_time, VideoRow.id)
     return (await session.scalars(query)).all()
 
 
 def filters(request: Any) -> list[Any]:
-    """Answer the conditions that the named fields of a ListVideosRequest stand for."""
+    """Return the conditions that the named fields of a ListVideosRequest stand for."""
     where: list[Any] = [
         column == value
         for column, value in (
@@ -320,14 +320,14 @@ _OUTPUTS = sa.select(FileRow.__table__).where(
 
 
 async def outputs(session: Session, videos: Sequence[Any]) -> dict[str, Any]:
-    """Answer the files of made videos by video id, as far as they are still there."""
+    """Return the files of made videos by video id, as far as they are still there."""
     wanted = [video.output for video in videos if video.output]
     there = await session.execute(_OUTPUTS, {"ids": wanted}) if wanted else ()
     return {file.video: file for file in there if file.video}
 
 
 async def changed(session: AsyncSession, seen: dict[str, int]) -> Sequence[VideoRow]:
-    """Answer those of these videos whose sequence is above the one that was seen. For all watchers at once."""
+    """Return those of these videos whose sequence is above the one that was seen. For all watchers at once."""
     if not seen:
         return []
     known = (
@@ -361,7 +361,7 @@ SELECT greatest(
 
 
 async def waiting(session: Session, models: list[str]) -> dict[str, list[tuple[tuple[int, float, str], str, float]]]:
-    """Answer the queued videos of models in the order of the queue: (priority, vft, job id), video id and cost."""
+    """Return the queued videos of models in the order of the queue: (priority, vft, job id), video id and cost."""
     lines: dict[str, list[tuple[tuple[int, float, str], str, float]]] = {model: [] for model in models}
     of_kind = {generating(model): model for model in models}
     for row in await session.execute(_WAITING, {"kinds": list(of_kind)}):
@@ -370,20 +370,20 @@ async def waiting(session: Session, models: list[str]) -> dict[str, list[tuple[t
 
 
 async def places(session: Session, video_ids: list[str]) -> dict[str, tuple[int, float, str]]:
-    """Answer where videos stand in the order of the queue, by id, as far as they have an open job."""
+    """Return where videos stand in the order of the queue, by id, as far as they have an open job."""
     keys = {key(GENERATE, video_id): video_id for video_id in video_ids}
     rows = await session.execute(_PLACES, {"keys": list(keys)})
     return {keys[row.key]: (row.priority, row.vft, row.id) for row in rows}
 
 
 async def next_vft(session: Session, model: str, tenant: str, cost: float) -> float:
-    """Answer the virtual finish time of a video of this cost, were the tenant to order it now."""
+    """Return the virtual finish time of a video of this cost, were the tenant to order it now."""
     values = {"kind": generating(model), "tenant": tenant, "cost": cost}
     return float((await session.execute(_NEXT, values)).scalar() or 0)
 
 
 async def running(session: Session, models: list[str]) -> dict[str, tuple[int, float]]:
-    """Answer how many videos of each model run, and how many instance seconds they still need."""
+    """Return how many videos of each model run, and how many instance seconds they still need."""
     rows = await session.execute(_RUNNING, {"models": models})
     return {row.model: (row.videos, float(row.cost_left)) for row in rows}
 

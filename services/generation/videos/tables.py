@@ -1,4 +1,4 @@
-"""Rows of the videos room."""
+"""Rows of videos."""
 
 import datetime
 from typing import Any

@@ -18,10 +18,10 @@ from services.runtime.database import Database
 
 READ_SECONDS = 0.5
 HEARTBEAT_SECONDS = 10.0
-LONGEST_SECONDS = 60.0
-"""Then the watcher comes back through the edge, which looks anew at his key and his standing."""
-MOST_PER_OWNER = 20
-"""Watches of one organisation on one process; one more sends its oldest away, so that nobody fills the process."""
+MAX_SECONDS = 60.0
+"""Then the watcher comes back through the edge, which checks their key and their standing again."""
+MAX_PER_OWNER = 20
+"""Watches of one organization on one process; one more sends its oldest away, so that nobody fills the process."""
 log = telemetry.logger(__name__)
 
 
@@ -47,7 +47,7 @@ class Watcher:
     turn: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
 
     async def next(self) -> Change | None:
-        """Wait for the next read; answers what changed, None when nothing did."""
+        """Wait for the next read; returns what changed, None when nothing did."""
         await self.turn.wait()
         self.turn.clear()
         change, self.change = self.change, None
@@ -134,7 +134,7 @@ class Feed:
 
     def _make_room(self, owner: str) -> None:
         own = [watcher for watcher in self._watchers if watcher.owner == owner and not watcher.leaving]
-        for watcher in own[: max(0, len(own) - MOST_PER_OWNER + 1)]:
+        for watcher in own[: max(0, len(own) - MAX_PER_OWNER + 1)]:
             watcher.leaving = True
             watcher.turn.set()
 
@@ -155,7 +155,7 @@ class Feed:
             elif now - quiet_since >= HEARTBEAT_SECONDS:
                 quiet_since = now
                 yield videos_pb2.VideoEvent(sequence=sent, heartbeat=True)
-            leaving = watcher.leaving or self._draining.is_set() or now - began >= LONGEST_SECONDS
+            leaving = watcher.leaving or self._draining.is_set() or now - began >= MAX_SECONDS
             if leaving or (change and change.gone):
                 yield videos_pb2.VideoEvent(sequence=sent, reconnect=True)
                 return
@@ -163,6 +163,6 @@ class Feed:
 
 
 def change_of(row: VideoRow, video: videos_pb2.Video) -> Change:
-    """Answer a row as a change."""
+    """Return a row as a change."""
     final = row.end_time is not None and row.settlement != "PENDING"
     return Change(row.sequence, video, final, row.delete_time is not None)

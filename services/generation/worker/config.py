@@ -24,7 +24,7 @@ class WorkerSettings(Settings):
     hold_sweep_seconds: float = 60.0
     """How often open holds are compared with the videos that they belong to."""
     provider_code: str = "001191000000FILMGATE001ANIM"
-    """27 characters of TC260-PG-20252A that name the provider in the AIGC label; a deployer sets his own."""
+    """27 characters of TC260-PG-20252A that name the provider in the AIGC label; a deployer sets their own."""
 
     @property
     def offered(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""From a model's pieces to the file that is published: labelled, read back, measured. Blocking parts run in threads."""
+"""From a model's pieces to the file that is published: labeled, read back, measured. Blocking parts run in threads."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ Progress = Callable[[Event], Awaitable[None]]
 
 
 def visible_label(rules: profile.Labels, locale: str, duration_seconds: float) -> Label:
-    """Answer the label that the profile asks for, in its language; `seconds` 0 in the profile is the whole video."""
+    """Return the label that the profile asks for, in its language; `seconds` 0 in the profile is the whole video."""
     text = rules.text_zh if locale.startswith("zh") else rules.text_en
     seconds = duration_seconds if rules.seconds == WHOLE_VIDEO else rules.seconds
     return Label(text, min(seconds, duration_seconds), rules.height_percent)

@@ -13,15 +13,15 @@ from services.generation.files.jobs import FileJobs
 from services.generation.files.objects import open_store
 from services.generation.film.label import plate
 from services.generation.labels import aigc
-from services.generation.models.catalogue import models
+from services.generation.models.catalog import models
 from services.generation.triton import client as triton
 from services.generation.triton import contract
 from services.generation.videos import store as videos
 from services.generation.videos.jobs import VideoJobs
 from services.generation.worker import film
-from services.generation.worker.bells import Ear
 from services.generation.worker.config import WorkerSettings
 from services.generation.worker.make import Maker
+from services.generation.worker.notifications import JobListener
 from services.generation.worker.parts import Every, Ready, Reports, Slots, restore
 from services.runtime import channels, config, profile, server
 from services.runtime.clock import SystemClock
@@ -29,19 +29,19 @@ from services.runtime.config import ConfigError
 from services.runtime.database import Database
 from services.runtime.profile import Profile
 from services.runtime.runner import Runner
-from services.runtime.server import Part
+from services.runtime.server import BackgroundTask
 
 FILE_SWEEP_SECONDS = 60.0
 PARTIAL_SWEEP_SECONDS = 3600.0
 RESTORE_SECONDS = 5.0
 LOAD_AGAIN_SECONDS = 60.0
 EFFECTS = 8
-LEAST_SIDE, LONGEST_SECONDS, FRAME_RATE = 480, 60.0, 24
+MIN_SIDE, MAX_SECONDS, FRAME_RATE = 480, 60.0, 24
 
 
 async def work(settings: WorkerSettings) -> None:
     """Work until told to end. Raises StartFault at once when the profile's labels cannot be made,
-    ConfigError for a model that the catalogue does not know."""
+    ConfigError for a model that the catalog does not know."""
     rules = profile.load(settings.profile)
     with config.reading("the labels of the profile, or FILMGATE_PROVIDER_CODE,"):
         check_labels(rules, settings.provider_code)
@@ -59,7 +59,7 @@ async def work(settings: WorkerSettings) -> None:
         Every("restore_models", RESTORE_SECONDS, functools.partial(restore, model_server, offered)),
         Every("load_models", LOAD_AGAIN_SECONDS, functools.partial(restore, model_server, offered, failed=True)),
         reports,
-        Ear(database),
+        JobListener(database),
     ]
     checks = {"database": database.ping, "model": reports.proven}
     ends = [model_server.close, billing.close, database.close]
@@ -72,7 +72,7 @@ def _slots(
     database: Database,
     model_server: InferenceServerClient,
     store: ObjectStore,
-) -> list[Part]:
+) -> list[BackgroundTask]:
     """What makes videos: for each model a queue and slots of its own."""
     clock = SystemClock()
     maker = Maker(database, model_server, store, rules, clock, settings.provider_code, settings.run_seconds)
@@ -84,9 +84,9 @@ def _slots(
             clock=clock,
             name=_name(),
             lease_seconds=settings.lease_seconds,
-            beat_seconds=settings.beat_seconds,
+            lease_renewal_seconds=settings.lease_renewal_seconds,
             concurrency=slots,
-            buried={videos.generating(model): maker.give_up},
+            on_dead={videos.generating(model): maker.give_up},
             ready=ready,
         )
 
@@ -95,7 +95,7 @@ def _slots(
 
 def _effects(
     settings: WorkerSettings, rules: Profile, database: Database, billing: Billing, store: ObjectStore
-) -> list[Part]:
+) -> list[BackgroundTask]:
     """All other jobs, and what recurs."""
     clock = SystemClock()
     video_jobs = VideoJobs(database, billing, clock, rules.retention)
@@ -106,7 +106,7 @@ def _effects(
         clock=clock,
         name=f"{_name()}-effects",
         lease_seconds=settings.lease_seconds,
-        beat_seconds=settings.beat_seconds,
+        lease_renewal_seconds=settings.lease_renewal_seconds,
         concurrency=EFFECTS,
     )
     return [
@@ -119,11 +119,11 @@ def _effects(
 
 
 def check_models(offered: tuple[str, ...]) -> None:
-    """Raise ConfigError unless FILMGATE_MODELS names models of the catalogue, at least one."""
+    """Raise ConfigError unless FILMGATE_MODELS names models of the catalog, at least one."""
     unknown = [name for name in offered if name not in models()]
     if unknown or not offered:
         known = ", ".join(sorted(models()))
-        raise ConfigError(f"FILMGATE_MODELS names {', '.join(unknown) or 'no model'}; the catalogue knows {known}")
+        raise ConfigError(f"FILMGATE_MODELS names {', '.join(unknown) or 'no model'}; the catalog knows {known}")
 
 
 def check_labels(rules: Profile, provider_code: str) -> None:
@@ -131,9 +131,9 @@ def check_labels(rules: Profile, provider_code: str) -> None:
 
     Raises LabelUnfit or JobRefused for the visible label, AigcInvalid for the other.
     """
-    label = film.visible_label(rules.labels, rules.place.locale, LONGEST_SECONDS)
-    plate(label, LEAST_SIDE, LEAST_SIDE)
-    job = contract.Job("check", "", LONGEST_SECONDS, LEAST_SIDE, LEAST_SIDE, FRAME_RATE, 0, label)
+    label = film.visible_label(rules.labels, rules.place.locale, MAX_SECONDS)
+    plate(label, MIN_SIDE, MIN_SIDE)
+    job = contract.Job("check", "", MAX_SECONDS, MIN_SIDE, MIN_SIDE, FRAME_RATE, 0, label)
     contract.job_of_bytes(job.to_bytes())
     aigc.generated(provider_code)
 

@@ -28,20 +28,20 @@ from services.generation.videos import domain
 from services.generation.videos import store as videos
 from services.generation.videos.tables import VideoRow
 from services.generation.worker import film
-from services.generation.worker.floor import Floor, Run
 from services.generation.worker.meter import Ended, Meter, unless
+from services.generation.worker.occupancy import Run, ServerOccupancy
 from services.generation.worker.usage import Stages
 from services.runtime import telemetry
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.errors import Failure
-from services.runtime.jobs import Job, Later, LeaseLost, finish, note, own
+from services.runtime.jobs import Job, LeaseLost, RetryLater, assert_lease, finish, update_payload
 from services.runtime.profile import Profile
 
 UNAVAILABLE_PAUSE_SECONDS = 0.5
 REVIVE_SECONDS = 60.0
-LABELLING_PERCENT, PUBLISHING_PERCENT = 93, 96
-MOST_CRASHES = 2
+LABELING_PERCENT, PUBLISHING_PERCENT = 93, 96
+MAX_CRASHES = 2
 STORE_PAUSES_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 25.0, 30.0, 30.0)
 SUCCEEDED, BROKEN = "SUCCEEDED", "INFRASTRUCTURE_ERROR"
 log = telemetry.logger(__name__)
@@ -72,7 +72,7 @@ class Maker:
     clock: Clock
     provider_code: str
     run_seconds: float
-    floor: Floor = dataclasses.field(default_factory=Floor)
+    occupancy: ServerOccupancy = dataclasses.field(default_factory=ServerOccupancy)
     steady: Callable[[], float] = time.monotonic
 
     async def generate(self, job: Job) -> None:
@@ -100,21 +100,21 @@ class Maker:
         await videos.end(session, job.payload["video"], "FAILED", BROKEN, now=now, error=error)
 
     async def _begin(self, job: Job) -> VideoRow:
-        """Tell whether the model can run before the video is shown as RUNNING. Raises Later while it cannot, Ended, and
-        LeaseLost when another worker may have the job."""
-        async with self.database.reading() as session:
+        """Tell whether the model can run before the video is shown as RUNNING. Raises RetryLater while it cannot,
+        Ended, and LeaseLost when another worker may have the job."""
+        async with self.database.autocommit() as session:
             waiting = (await videos.many(session, [job.payload["video"]])).get(job.payload["video"])
         if waiting is None or waiting.end_time:
             raise Ended
-        if waiting.start_time and self.clock.now() - waiting.start_time > domain.LONGEST_RUN:
+        if waiting.start_time and self.clock.now() - waiting.start_time > domain.MAX_RUN_TIME:
             await self._overdue(job)
         if not await triton.is_ready(self.server, waiting.model):
-            raise Later(UNAVAILABLE_PAUSE_SECONDS)
-        async with self.database.quick() as session:
+            raise RetryLater(UNAVAILABLE_PAUSE_SECONDS)
+        async with self.database.driver_transaction() as session:
             started = await videos.start(session, waiting.id, self.clock.now(), job.attempt)
             if started is None:
                 raise Ended
-            await own(session, job)
+            await assert_lease(session, job)
         return started
 
     async def _overdue(self, job: Job) -> NoReturn:
@@ -129,33 +129,33 @@ class Maker:
         label = film.visible_label(self.profile.labels, self.profile.place.locale, video.duration_seconds)
         wanted = film.job_of(video, label)
         meter = Meter(self.database, self.steady, video.id, job.attempt, stages)
-        async with self.floor.enter(alone=_crashes(job) > 0) as run:
+        async with self.occupancy.enter(alone=_crashes(job) > 0) as run:
             if run.waited and not await triton.is_ready(self.server, video.model):
-                raise Later(UNAVAILABLE_PAUSE_SECONDS)
+                raise RetryLater(UNAVAILABLE_PAUSE_SECONDS)
             try:
                 inspection = await self._run(video, wanted, raw, meter)
             except (triton.ModelGone, triton.ModelUnavailable) as fault:
                 raise await self._judged(run, video.model, fault) from fault
         job.leave_slot()  # the model is free for the next video
-        await meter.write(LABELLING_PERCENT, "LABELLING")
+        await meter.write(LABELING_PERCENT, "LABELING")
         made = await film.label(raw, published, wanted, self.provider_code, inspection)
         await meter.write(PUBLISHING_PERCENT, "PUBLISHING")
         return published, made
 
     async def _run(self, video: VideoRow, wanted: ModelJob, target: Path, meter: Meter) -> Inspection:
-        """Have the model write its film to `target`; answers what looks at it meanwhile."""
+        """Have the model write its film to `target`; returns what looks at it meanwhile."""
         image = await self._image(video)
         server, told, seconds = self.server, meter.told, self.run_seconds
         return await film.stream(server, video.model, wanted, image=image, target=target, told=told, seconds=seconds)
 
     async def _judged(self, run: Run, model: str, fault: triton.ModelGone | triton.ModelUnavailable) -> Exception:
-        """Answer what broke a run off. A model whose process died is loaded anew first."""
+        """Return what broke a run off. A model whose process died is loaded anew first."""
         if fault.dead:
-            await self.floor.mend(run, lambda: self._revive(model))
+            await self.occupancy.mend(run, lambda: self._revive(model))
             return Crashed(own=True)
         if fault.cut:
-            return Crashed(own=self.floor.fell(run))
-        return Later(UNAVAILABLE_PAUSE_SECONDS) if isinstance(fault, triton.ModelUnavailable) else fault
+            return Crashed(own=self.occupancy.fell(run))
+        return RetryLater(UNAVAILABLE_PAUSE_SECONDS) if isinstance(fault, triton.ModelUnavailable) else fault
 
     async def _revive(self, model: str) -> None:
         try:
@@ -165,16 +165,16 @@ class Maker:
 
     async def _crashed(self, job: Job, video: VideoRow, crash: Crashed) -> None:
         """Try a video again after its first crash, alone on its server, so that the second one is surely its own and
-        ends it. Raises Crashed for a first one that counts, Later for one that others may have caused."""
+        ends it. Raises Crashed for a first one that counts, RetryLater for one that others may have caused."""
         crashes = _crashes(job) + 1
         log.fault("model_crashed", crash, attempt=job.attempt, reason="own" if crash.own else "shared")
-        if crashes >= MOST_CRASHES:
+        if crashes >= MAX_CRASHES:
             await self._fail(job, video, errors.GENERATION_FAILED(attempts=_attempts(job)))
             return
         async with self.database.transaction() as session:
-            await note(session, job, crashes=crashes)
+            await update_payload(session, job, crashes=crashes)
         if not crash.own:
-            raise Later(UNAVAILABLE_PAUSE_SECONDS)
+            raise RetryLater(UNAVAILABLE_PAUSE_SECONDS)
         raise crash
 
     async def _image(self, video: VideoRow) -> bytes:
@@ -208,14 +208,14 @@ class Maker:
 
     async def _upload(self, key: str, path: Path) -> None:
         """Store a film. A store that is full or away is waited for, since the film would have to be made again; after
-        two minutes that is done, without blame. Raises Later."""
+        two minutes that does not count as an attempt. Raises RetryLater."""
         for pause in (*STORE_PAUSES_SECONDS, None):
             try:
                 await objects.put(self.objects, key, path)
             except Failure as fault:
                 log.warning("film_not_stored", reason=fault.kind.reason)
                 if pause is None:
-                    raise Later(STORE_PAUSES_SECONDS[-1]) from fault
+                    raise RetryLater(STORE_PAUSES_SECONDS[-1]) from fault
                 await asyncio.sleep(pause)
             else:
                 return
@@ -246,17 +246,17 @@ class Maker:
 
 
 def _error(job: Job, fault: Exception) -> Failure:
-    """Answer what the owner is told of a fault that another try would meet again."""
+    """Return what the owner is told of a fault that another try would meet again."""
     if isinstance(fault, JobRefused):
         return errors.GENERATION_FAILED(attempts=_attempts(job))
     return errors.LABEL_FAILED()
 
 
 def _crashes(job: Job) -> int:
-    """Answer how often the model or its server died while it worked on the job."""
+    """Return how often the model or its server died while it worked on the job."""
     return int(job.payload.get("crashes", 0))
 
 
 def _attempts(job: Job) -> int:
-    """Answer how often the model was tried; a claim beyond the last attempt only gives up."""
+    """Return how often the model was tried; a claim beyond the last attempt only gives up."""
     return min(job.tries, job.max_attempts or job.tries)

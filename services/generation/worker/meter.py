@@ -13,7 +13,7 @@ from services.runtime.errors import Failure
 
 Result = TypeVar("Result")
 WRITE_AGAIN_SECONDS = 1.0
-# The model's share of the bar; the rest is labelling and publishing.
+# The model's share of the bar; the rest is labeling and publishing.
 GENERATED_PERCENT = 90
 log = telemetry.logger(__name__)
 
@@ -45,7 +45,7 @@ class Meter:
         self._stage, self._written = stage, self._steady()
         self._stages.enter(stage)
         try:
-            async with self._database.reading() as session:
+            async with self._database.autocommit() as session:
                 ours = await videos.progress(session, self._video, percent, stage, self._attempt)
         except Failure as fault:
             log.warning("progress_not_written", reason=fault.kind.reason)

@@ -15,7 +15,7 @@ from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.runner import Runner
 
-WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 1.0
+WAIT_SECONDS, MAX_WAIT_SECONDS = 0.2, 1.0
 LOAD_SECONDS = 60.0
 CLAIM_ANYWAY_SECONDS = 30.0
 Ready = Callable[[], Awaitable[bool]]
@@ -40,7 +40,7 @@ class Slots:
         while not (slots := await ready_slots(self._server, self._model)):
             if await _set_within(self._draining, pause):
                 return
-            pause = min(1.5 * pause, LONGEST_WAIT_SECONDS)  # the weights may never come
+            pause = min(1.5 * pause, MAX_WAIT_SECONDS)  # the weights may never come
         if not self._draining.is_set():
             self._runner = self._make(slots, self.may_claim)
             await self._runner.run()

@@ -12,7 +12,7 @@ from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.errors import FIELD_INVALID
 
-POLICY = {
+ACCESS = {
     "RecordEvent": SERVICE("auth", "billing", "generation", "worker", "media", "privacy"),
     "ListAuditEvents": STAFF("operator"),
 }

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from services.runtime.errors import FIELD_INVALID
 
-MOST_DETAILS = 20
-LONGEST_KEY = 40
-LONGEST_VALUE = 200
+MAX_DETAILS = 20
+MAX_KEY_LENGTH = 40
+MAX_VALUE_LENGTH = 200
 
 _ROOMS = {"worker": "generation", "media": "generation"}
 """Processes whose events belong to another process's service."""
@@ -20,11 +20,11 @@ def check_source(service: str, peer: str) -> None:
 
 def check_detail(detail: Mapping[str, str]) -> None:
     """Raise FIELD_INVALID for more than 20 details, a key above 40 characters or a value above 200."""
-    if len(detail) > MOST_DETAILS:
-        raise FIELD_INVALID(field="event.detail", limit=f"have at most {MOST_DETAILS} entries")
+    if len(detail) > MAX_DETAILS:
+        raise FIELD_INVALID(field="event.detail", limit=f"have at most {MAX_DETAILS} entries")
     for key, value in detail.items():
-        if not 0 < len(key) <= LONGEST_KEY or len(value) > LONGEST_VALUE:
+        if not 0 < len(key) <= MAX_KEY_LENGTH or len(value) > MAX_VALUE_LENGTH:
             raise FIELD_INVALID(
                 field="event.detail",
-                limit=f"have keys of 1 to {LONGEST_KEY} and values of at most {LONGEST_VALUE} characters",
+                limit=f"have keys of 1 to {MAX_KEY_LENGTH} and values of at most {MAX_VALUE_LENGTH} characters",
             )

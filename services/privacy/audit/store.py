@@ -17,7 +17,7 @@ async def record(session: AsyncSession, event: AuditEventRow) -> None:
 
 
 async def page_of(session: AsyncSession, subject: str, page: Page) -> list[AuditEventRow]:
-    """Answer a page of events, newest first; of all subjects when `subject` is empty."""
+    """Return a page of events, newest first; of all subjects when `subject` is empty."""
     query = sa.select(AuditEventRow)
     if subject:
         query = query.where(AuditEventRow.subject == subject)

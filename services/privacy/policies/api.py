@@ -13,7 +13,7 @@ from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.jobs import wait
 
-POLICY = {
+ACCESS = {
     "ListPolicies": PUBLIC,
     "GetPolicy": PUBLIC,
     "AcceptPolicy": CALLER("account"),
@@ -42,7 +42,7 @@ class Policies(policies_pb2_grpc.PoliciesServicer):
         return policies_pb2.ListPoliciesResponse(policies=policies, next_page_token=token)
 
     async def GetPolicy(self, request: policies_pb2.GetPolicyRequest, _: Any) -> policies_pb2.Policy:
-        """Answer a policy with its text. Raises POLICY_UNKNOWN."""
+        """Return a policy with its text. Raises POLICY_UNKNOWN."""
         async with self._database.transaction() as session:
             policy = await store.find(session, request.id)
             in_force = await store.versions_in_force(session, self._clock.now())
@@ -51,7 +51,7 @@ class Policies(policies_pb2_grpc.PoliciesServicer):
         return _message(policy, in_force, request.language)
 
     async def AcceptPolicy(self, request: policies_pb2.AcceptPolicyRequest, _: Any) -> policies_pb2.Receipt:
-        """Record that the caller's account accepts a text; answers once auth knows, or after two seconds.
+        """Record that the caller's account accepts a text; returns once auth knows, or after two seconds.
 
         Raises POLICY_UNKNOWN, POLICY_TEXT_MISMATCH, POLICY_NOT_IN_FORCE.
         """

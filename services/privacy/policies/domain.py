@@ -51,7 +51,7 @@ class Draft:
 
 
 def state(version: int, in_force: int) -> State:
-    """Answer the state of a version, given the version in force: the newest whose effective time has come (0: none).
+    """Return the state of a version, given the version in force: the newest whose effective time has come (0: none).
 
     A newer one is announced; an older one is superseded, also one that a still newer version overtook before its day.
     """
@@ -94,6 +94,6 @@ def check_acceptable(version: int, in_force: int) -> None:
 
 
 def language_of(asked: str, offered: Sequence[str]) -> list[str]:
-    """Answer the languages to show: the one asked for (`zh-CN` means `zh`), or all when it is not offered."""
+    """Return the languages to show: the one asked for (`zh-CN` means `zh`), or all when it is not offered."""
     primary = asked.partition("-")[0].lower()
     return [primary] if primary in offered else list(offered)

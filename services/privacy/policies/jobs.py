@@ -17,7 +17,7 @@ SET_POLICIES_IN_FORCE = "set_policies_in_force"
 
 
 def key_of(receipt: ReceiptRow) -> str:
-    """Answer the key of the job that tells auth of a receipt."""
+    """Return the key of the job that tells auth of a receipt."""
     return f"{RECORD_ACCEPTANCE}/{receipt.id}"
 
 
@@ -59,7 +59,7 @@ class Handlers:
         self._standings = standings
 
     def by_kind(self) -> dict[str, Handler]:
-        """Answer the handler of each kind of job."""
+        """Return the handler of each kind of job."""
         return {RECORD_ACCEPTANCE: self.record_acceptance, SET_POLICIES_IN_FORCE: self.set_policies_in_force}
 
     async def record_acceptance(self, job: Job) -> None:

@@ -13,27 +13,27 @@ from services.runtime.pages import Page
 
 
 async def find(session: AsyncSession, policy: str) -> PolicyRow | None:
-    """Answer a policy with its texts by its id."""
+    """Return a policy with its texts by its id."""
     return await session.get(PolicyRow, policy)
 
 
 async def find_version(session: AsyncSession, kind: str, version: int) -> PolicyRow | None:
-    """Answer a version of a document with its texts."""
+    """Return a version of a document with its texts."""
     return await session.scalar(sa.select(PolicyRow).where(PolicyRow.kind == kind, PolicyRow.version == version))
 
 
 async def newest_version(session: AsyncSession, kind: str) -> int:
-    """Answer the newest published version of a document, 0 when there is none."""
+    """Return the newest published version of a document, 0 when there is none."""
     return await session.scalar(sa.select(sa.func.max(PolicyRow.version)).where(PolicyRow.kind == kind)) or 0
 
 
 async def versions_in_force(session: AsyncSession, now: datetime.datetime) -> dict[str, int]:
-    """Answer the version in force of each document: the newest whose effective time has come."""
+    """Return the version in force of each document: the newest whose effective time has come."""
     return dict((await session.execute(_in_force(now))).tuples().all())
 
 
 async def page_of_current(session: AsyncSession, now: datetime.datetime, page: Page) -> list[PolicyRow]:
-    """Answer a page of the policies in force and announced, newest published first, without their texts."""
+    """Return a page of the policies in force and announced, newest published first, without their texts."""
     in_force = _in_force(now).subquery()
     query = sa.select(PolicyRow).outerjoin(in_force, PolicyRow.kind == in_force.c.kind)
     query = query.where(PolicyRow.version >= sa.func.coalesce(in_force.c.version, 0))
@@ -65,12 +65,12 @@ async def accept(session: AsyncSession, receipt: ReceiptRow) -> ReceiptRow:
 
 
 async def receipt_of(session: AsyncSession, account: str, policy: str) -> ReceiptRow | None:
-    """Answer the receipt of an account for a policy."""
+    """Return the receipt of an account for a policy."""
     return await session.scalar(_receipt(account, policy))
 
 
 async def stored_receipt(session: AsyncSession, receipt: str) -> ReceiptRow:
-    """Answer a receipt that a job names; receipts are never deleted."""
+    """Return a receipt that a job names; receipts are never deleted."""
     return await session.get_one(ReceiptRow, receipt)
 
 

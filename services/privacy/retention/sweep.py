@@ -37,7 +37,7 @@ class Sweep:
         self._stop.set()
 
     async def sweep(self) -> int:
-        """Delete the jobs that ended before the term of their payloads; answers how many."""
+        """Delete the jobs that ended before the term of their payloads; returns how many."""
         kept = datetime.timedelta(days=subject.rule(Element.JOB_PAYLOAD).retention_days)
         async with self._database.transaction() as session:
             return await jobs.sweep(session, self._clock.now() - kept)

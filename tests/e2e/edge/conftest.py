@@ -26,6 +26,6 @@ def edge() -> Iterator[Edge]:
 
 @pytest.fixture
 def client(edge: Edge) -> Iterator[httpx.Client]:
-    """A stranger, with his own connection."""
+    """A stranger, with their own connection."""
     with httpx.Client(base_url=edge.url, timeout=20, trust_env=False) as asking:
         yield asking

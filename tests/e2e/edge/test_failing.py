@@ -43,9 +43,9 @@ def test_without_check_nobody_passes(edge, client):
     before = len(edge.calls)
     edge.halt("auth")
     try:
-        assert refused(client.get("/v1/videos/vid_1")) == (503, 14, "AUTHORISER_UNAVAILABLE")
-        assert refused(client.get("/v1/prices")) == (503, 14, "AUTHORISER_UNAVAILABLE")
-        assert refused(client.post("/v1/files", content=b"x")) == (503, 14, "AUTHORISER_UNAVAILABLE")
+        assert refused(client.get("/v1/videos/vid_1")) == (503, 14, "AUTHORIZER_UNAVAILABLE")
+        assert refused(client.get("/v1/prices")) == (503, 14, "AUTHORIZER_UNAVAILABLE")
+        assert refused(client.post("/v1/files", content=b"x")) == (503, 14, "AUTHORIZER_UNAVAILABLE")
     finally:
         edge.restart("auth")
     assert len(edge.calls) == before
@@ -58,7 +58,7 @@ def test_check_has_half_a_second(edge, client):
 
     with edge.script(CHECK, never):
         began = time.monotonic()
-        assert refused(client.get("/v1/videos/vid_1")) == (503, 14, "AUTHORISER_UNAVAILABLE")
+        assert refused(client.get("/v1/videos/vid_1")) == (503, 14, "AUTHORIZER_UNAVAILABLE")
         assert time.monotonic() - began < in_proportion(2)
 
 

@@ -31,7 +31,7 @@ Plan = list[tuple[int, int, str]]
 
 
 def main() -> int:
-    """Play the rounds; answers 1 when anything was violated or left out."""
+    """Play the rounds; returns 1 when anything was violated or left out."""
     chosen = _arguments()
     seed = secrets.randbelow(SEEDS) if chosen.seed is None else chosen.seed
     kinds = [kind for kind in chosen.kinds.split(",") if kind] or list(KINDS)
@@ -71,7 +71,7 @@ def _plan(seed: int, kinds: list[str], rounds: int) -> Plan:
 
 
 def _on_stages(seed: int, chosen: argparse.Namespace) -> list[Round]:
-    """Have each stage play its share in a process of its own; answers all rounds in their order."""
+    """Have each stage play its share in a process of its own; returns all rounds in their order."""
     with tempfile.TemporaryDirectory() as folder:
         reports = [Path(folder) / f"{stage}.json" for stage in range(chosen.stages)]
         command = [sys.executable, "-m", "tests.faults.chaos", "--rounds", str(chosen.rounds), "--seed", str(seed)]

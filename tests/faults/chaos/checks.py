@@ -72,7 +72,7 @@ class Checks:
         self._rules = profile.load("default")
 
     async def all(self, load: Load, dice: random.Random) -> tuple[list[str], dict[str, dict[str, Any]]]:
-        """Wait until nothing goes on any more, then check; answers the faults, and the round's videos by id."""
+        """Wait until nothing goes on any more, then check; returns the faults, and the round's videos by id."""
         books = Books(self._stage.suite)
         try:
             faults = await self._quiet(books)
@@ -96,7 +96,7 @@ class Checks:
             await books.close()
 
     async def _quiet(self, books: Books) -> list[str]:
-        """Wait until all has ended; answers what has not within QUIET_SECONDS."""
+        """Wait until all has ended; returns what has not within QUIET_SECONDS."""
         deadline = time.monotonic() + QUIET_SECONDS
         while True:
             left = [row[0] for base, query in OPEN.items() for row in await books.rows(base, query)]
@@ -105,7 +105,7 @@ class Checks:
             await asyncio.sleep(0.1)
 
     async def _films(self, books: Books, made: dict[str, Order], dice: random.Random) -> list[str]:
-        """Each customer can load his films; the bytes are those whose labels were read back, which one proves anew."""
+        """Each customer can load their films; the bytes are those whose labels were read back; one proves it anew."""
         faults, again = [], dice.choice(sorted(made)) if made else ""
         for id_, order in made.items():
             row = (await books.rows("generation", "SELECT * FROM files WHERE video = $1 AND state = 'READY'", id_))[0]
@@ -129,7 +129,7 @@ class Checks:
         return [f"an object that no row names: {key}" for key in whole if key.removesuffix(".frame.jpg") not in named]
 
     async def _wallet(self, books: Books, customer: Customer) -> list[str]:
-        """What a customer sees of his money is what the books say."""
+        """What customers see of their money is what the books say."""
         seen = await customer.client.call("GET", "/v1/wallet")
         query = "SELECT available FROM wallets WHERE organization = $1"
         there = await books.value("billing", query, customer.organization)

@@ -22,7 +22,7 @@ CALL_SECONDS = 6.0
 LIFE_SECONDS = 90.0
 AGAIN_SECONDS = 0.25
 LOOK_SECONDS = 0.3
-VIDEOS_PER_CUSTOMER = 80  # his trial credit is worth 100
+VIDEOS_PER_CUSTOMER = 80  # the trial credit is worth 100
 TRANSIENT = {429, 502, 503, 504}
 TRANSIENT_REASONS = {"REQUEST_IN_PROGRESS"}
 EXPECTED = {"VIDEO_ENDED"}
@@ -56,7 +56,7 @@ class Order:
 
     @property
     def video(self) -> str:
-        """The video that the customer believes in; empty when he was never answered."""
+        """The video that the customer believes in; empty when they never had a response."""
         return self.answers[0] if self.answers else ""
 
 
@@ -132,7 +132,7 @@ class Load:
                 return
 
     async def poison(self, words: str) -> Order:
-        """Order what kills; answers the ended order."""
+        """Order what kills; returns the ended order."""
         order = await self.order(self._customers[0], {**ORDER, "prompt": f"a cup of {words}"})
         await self._until_ended(order)
         return order
@@ -253,7 +253,7 @@ class Load:
         await self.insist(lambda: customer.client.call("POST", "/v1/videos:estimate", ORDER))
 
     async def _until_ended(self, order: Order) -> JSON:
-        """Look until the video has ended and is settled; answers it."""
+        """Look until the video has ended and is settled; returns it."""
         seen = await self._until(order, ENDED)
         deadline = time.monotonic() + LIFE_SECONDS
         while seen.get("settlement") == "PENDING" and time.monotonic() < deadline:

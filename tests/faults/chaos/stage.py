@@ -110,7 +110,7 @@ class Stage:
             log.write(f"{now} {line}\n")
 
     async def holder(self) -> str:
-        """Wait until a worker makes a video; answers its name among the processes. Raises TimeoutError."""
+        """Wait until a worker makes a video; returns its name among the processes. Raises TimeoutError."""
         pids = {f"-{self.processes[name].pid}": name for name in ("worker", "worker2") if name in self.processes}
         books = Books(self.suite)
         try:

@@ -46,7 +46,7 @@ class Terminal:
         return [sys.executable, "-m", "deploy.local", name, *options]
 
     def until(self, text: str, seconds: float = 90) -> str:
-        """Read on until `text` was printed; answers all that was."""
+        """Read on until `text` was printed; returns all that was."""
         while text not in self.printed:
             ready, _, _ = select.select([self.process.stdout], [], [], seconds)
             piece = os.read(self.process.stdout.fileno(), 65536).decode() if ready else ""
@@ -55,7 +55,7 @@ class Terminal:
         return self.printed
 
     def other(self, name: str) -> tuple[int, str]:
-        """Another command beside it; answers status and words."""
+        """Another command beside it; returns status and words."""
         ran = subprocess.run(
             self.command(name), env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=90
         )
@@ -148,7 +148,7 @@ def key_of(printed: str) -> str:
 
 
 def started_again(up: Terminal) -> str:
-    """Start once more on the same data, and stop; answers what was printed."""
+    """Start once more on the same data, and stop; returns what was printed."""
     again = Terminal(up.home)
     try:
         return again.until("Ctrl-C")

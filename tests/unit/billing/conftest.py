@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.privacy.__main__ import rooms
+from services.privacy.__main__ import registrations
 from services.privacy.config import PrivacySettings
 from tests.support import rpc
 from tests.support.auth_server import AuthServer
@@ -13,7 +13,7 @@ async def privacy(postgres, clock):
     """A running privacy, which keeps the audit log."""
     async with postgres.database("privacy") as database:
         settings = rpc.settings("privacy", PrivacySettings)
-        async with rpc.serve("privacy", rooms(settings, database, clock), clock=clock) as served:
+        async with rpc.serve("privacy", registrations(settings, database, clock), clock=clock) as served:
             yield served
 
 

@@ -12,7 +12,7 @@ from deploy.local import ports, ready
 from filmgate.billing.v1 import prices_pb2, prices_pb2_grpc
 from services.billing import errors
 from services.billing.__main__ import main
-from services.billing.prices import shelf, store
+from services.billing.prices import book_cache, store
 from services.runtime import channels, database, ids, subject
 from services.runtime.database import Database
 from tests.support import rpc, tls
@@ -70,7 +70,7 @@ async def test_the_process_migrates_serves_and_ends(postgres, auth):
 async def test_a_changed_price_book_stops_the_start(postgres):
     owner, service = postgres.urls("billing")
     opened = Database(owner)
-    changed = shelf.contents()[0] | {"currency": "USD"}
+    changed = book_cache.contents()[0] | {"currency": "USD"}
     async with opened.transaction() as session:
         await store.publish(session, [changed], START)
     await opened.close()

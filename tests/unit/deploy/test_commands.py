@@ -14,7 +14,7 @@ from deploy.local.lock import Lock
 
 @pytest.fixture
 def command(tmp_path):
-    """Runs `python -m deploy.local <name>` with a home of its own; answers status and words."""
+    """Runs `python -m deploy.local <name>` with a home of its own; returns status and words."""
     base = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "FILMGATE_HOME": str(tmp_path / "home")}
 
     def run(*arguments, **settings):

@@ -1,4 +1,4 @@
-"""The rendered configuration: sound by Envoy's own judgement, and ordered so that no route hides another."""
+"""The rendered configuration: sound by Envoy's own judgment, and ordered so that no route hides another."""
 
 import re
 import subprocess

@@ -51,8 +51,8 @@ def test_the_urls_work_and_name_their_roles(server):
 
 
 def test_the_service_role_writes_rows_and_makes_nothing(server):
-    server.sql("CREATE TABLE IF NOT EXISTS marbles (id bigserial, colour text)", "toys", "toys_owner")
-    server.sql("INSERT INTO marbles (colour) VALUES ('red')", "toys", "toys_service")
+    server.sql("CREATE TABLE IF NOT EXISTS marbles (id bigserial, color text)", "toys", "toys_owner")
+    server.sql("INSERT INTO marbles (color) VALUES ('red')", "toys", "toys_service")
     for statement in ("CREATE TABLE mine (id int)", "DROP TABLE marbles", "TRUNCATE marbles", "CREATE SCHEMA mine"):
         with pytest.raises(PostgresError, match=r"permission denied|must be owner"):
             server.sql(statement, "toys", "toys_service")

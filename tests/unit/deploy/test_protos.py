@@ -66,7 +66,7 @@ def test_sound_contracts_pass(copy):
     [
         ("rpc ListKeys(", "rpc ListMyKeys(", 'RPC "ListKeys"'),
         ("string last_four = 6", "string last_four = 16", "last_four"),
-        ("  // Answers one key.", "    //Answers one key.", "keys.proto"),
+        ("  // Returns one key.", "    //Returns one key.", "keys.proto"),
         ("string last_four", "string LastFour", "lower_snake_case"),
     ],
 )

@@ -18,7 +18,7 @@ esac
 
 @pytest.fixture
 def environment(tmp_path):
-    """Makes an environment by what its pip and its import do; answers it and the log of pip's arguments."""
+    """Makes an environment by what its pip and its import do; returns it and the log of pip's arguments."""
 
     def made(imported: str, pip: str = "exit 0") -> tuple[Path, Path]:
         log = tmp_path / "pip.log"

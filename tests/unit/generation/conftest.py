@@ -1,4 +1,4 @@
-"""The real Triton for the rooms of generation that need one."""
+"""The real Triton for the services of generation that need one."""
 
 import pytest
 

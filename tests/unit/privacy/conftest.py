@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.privacy.__main__ import rooms
+from services.privacy.__main__ import registrations
 from services.privacy.config import PrivacySettings
 from services.privacy.policies import first
 from tests.support import rpc
@@ -22,7 +22,7 @@ async def served(database, clock, profile):
     """The service with its first texts published; AcceptPolicy does not wait for auth here."""
     settings = rpc.settings("privacy", PrivacySettings, acceptance_wait_seconds=0, profile=used(profile).name)
     await first.publish_all(database, settings.policy_texts, clock)
-    async with rpc.serve("privacy", rooms(settings, database, clock), clock=clock) as running:
+    async with rpc.serve("privacy", registrations(settings, database, clock), clock=clock) as running:
         yield running
 
 

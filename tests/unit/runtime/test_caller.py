@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from services.runtime import caller, errors
-from services.runtime.caller import CALLER, PUBLIC, SERVICE, STAFF, Caller, Policy, Verifier
+from services.runtime.caller import CALLER, PUBLIC, SERVICE, STAFF, Access, Caller, Verifier
 from tests.support import rpc, toy
 from tests.support.clock import FakeClock
 
@@ -191,7 +191,7 @@ async def test_memory_is_bounded(verifier: Verifier, clock: FakeClock, monkeypat
 
 
 async def test_a_stream_goes_on_when_the_token_that_began_it_ends(clock: FakeClock) -> None:
-    async with rpc.serve("toy", [toy.room()], clock=clock) as served:
+    async with rpc.serve("toy", [toy.registration()], clock=clock) as served:
         stub, hello = served.stub(toy.pb2_grpc.ToysStub), toy.pb2.MakeRequest(text="hello")
         mine = rpc.as_caller("toy", clock=clock, lifetime_seconds=30)
         talk = stub.Talk(metadata=mine, timeout=60)
@@ -235,19 +235,19 @@ REFUSED = [
     (SERVICE("generation"), "edge", customer()),
     (SERVICE(), "generation", None),
     (STAFF("operator"), "edge", customer()),
-    (Policy("NOBODY"), "operator", customer()),
+    (Access("NOBODY"), "operator", customer()),
 ]
 
 
-@pytest.mark.parametrize(("policy", "peer", "who"), ALLOWED)
-def test_who_may_call(policy: Policy, peer: str, who: Caller | None) -> None:
-    caller.check_peer(policy, peer, who)
+@pytest.mark.parametrize(("access", "peer", "who"), ALLOWED)
+def test_who_may_call(access: Access, peer: str, who: Caller | None) -> None:
+    caller.check_peer(access, peer, who)
 
 
-@pytest.mark.parametrize(("policy", "peer", "who"), REFUSED)
-def test_who_may_not(policy: Policy, peer: str, who: Caller | None) -> None:
+@pytest.mark.parametrize(("access", "peer", "who"), REFUSED)
+def test_who_may_not(access: Access, peer: str, who: Caller | None) -> None:
     with pytest.raises(errors.Failure):
-        caller.check_peer(policy, peer, who)
+        caller.check_peer(access, peer, who)
 
 
 def test_the_claims_are_those_of_the_contract(clock: FakeClock) -> None:

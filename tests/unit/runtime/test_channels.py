@@ -26,7 +26,7 @@ async def stub(seen: list[dict[str, Any]]) -> AsyncIterator[Any]:
         assert serving is not None
         seen.append({"request": serving.request_id, "trace": serving.trace_id, "span": serving.span_id})
 
-    async with rpc.serve("toy", [toy.room(act)]) as served:
+    async with rpc.serve("toy", [toy.registration(act)]) as served:
         # The toy shows billing's certificate.
         channel = channels.connect("billing", rpc.settings("generation", billing_address=served.address))
         yield toy.pb2_grpc.ToysStub(channel)
@@ -91,7 +91,7 @@ async def test_the_callers_token_is_not_passed_on_by_itself(stub: Any) -> None:
 
 
 async def test_a_peer_with_another_name_is_refused() -> None:
-    async with rpc.serve("toy", [toy.room()]) as served:  # it shows billing's certificate
+    async with rpc.serve("toy", [toy.registration()]) as served:  # it shows billing's certificate
         settings = rpc.settings("generation", auth_address=served.address)
         channel = channels.connect("auth", settings)
         async with rpc.refused(grpc.StatusCode.UNAVAILABLE):
@@ -100,7 +100,7 @@ async def test_a_peer_with_another_name_is_refused() -> None:
 
 
 async def test_a_peer_of_another_authority_is_refused() -> None:
-    async with rpc.serve("toy", [toy.room()]) as served:
+    async with rpc.serve("toy", [toy.registration()]) as served:
         foreign = tls.home("other") / "certs" / "ca.crt"
         stranger = rpc.settings("generation", billing_address=served.address, tls_ca=foreign)
         channel = channels.connect("billing", stranger)
@@ -118,7 +118,7 @@ async def test_a_peer_that_ends_is_tried_again() -> None:
         if len(tries) < 3:
             raise ending()
 
-    async with rpc.serve("toy", [toy.room(end)]) as served:
+    async with rpc.serve("toy", [toy.registration(end)]) as served:
         channel = channels.connect("billing", rpc.settings("generation", billing_address=served.address))
         assert (await toy.pb2_grpc.ToysStub(channel).Settle(good())).text == "hello"
         assert tries == [0, 0, 0]
@@ -133,7 +133,7 @@ async def test_only_unavailable_is_tried_again() -> None:
         if len(tries) < 3:
             raise (errors.PEER_UNAVAILABLE() if request.number == 0 else errors.NOT_FOUND(resource="toy"))
 
-    async with rpc.serve("toy", [toy.room(act)]) as served:
+    async with rpc.serve("toy", [toy.registration(act)]) as served:
         channel = channels.connect("billing", rpc.settings("generation", billing_address=served.address))
         stub = toy.pb2_grpc.ToysStub(channel)
         assert (await stub.Settle(good())).text == "hello"

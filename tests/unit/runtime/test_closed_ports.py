@@ -58,11 +58,11 @@ def _lines(stream: io.StringIO, event: str) -> list[dict[str, Any]]:
 
 
 @contextlib.asynccontextmanager
-async def process(*rooms: server.Room) -> AsyncIterator[tuple[asyncio.Task[None], int, int]]:
+async def process(*registrations: server.ServiceRegistration) -> AsyncIterator[tuple[asyncio.Task[None], int, int]]:
     """Run a process; yields it, its gRPC port and its health port."""
     free = ports.free()
     settings = rpc.settings("toy", _Settings, toy_port=free.billing_port, health_port=free.billing_health_port)
-    running = asyncio.create_task(server.serve(settings, rooms, grace=5))
+    running = asyncio.create_task(server.serve(settings, registrations, grace=5))
     try:
         await until(lambda: _serves(settings.health_port))
         yield running, settings.port, settings.health_port
@@ -130,7 +130,7 @@ async def test_a_service_that_health_does_not_know_is_not_found() -> None:
 
 async def test_a_process_whose_port_is_closed_by_a_path_that_is_no_text_ends(stream: io.StringIO) -> None:
     """Only a peer with a certificate of the suite can do it."""
-    async with process(toy.room()) as (running, port, _):
+    async with process(toy.registration()) as (running, port, _):
         await frames.call(port, PATHS[0], context=tls.context("edge"))
         with pytest.raises(RuntimeError, match="the part Server ended") as caught:
             await asyncio.wait_for(running, 60)
@@ -146,7 +146,7 @@ async def test_it_says_so_at_once_and_ends_though_a_call_in_it_does_not(stream: 
         began.set()
         await asyncio.Event().wait()
 
-    async with process(toy.room(forever)) as (running, port, _):
+    async with process(toy.registration(forever)) as (running, port, _):
         served = rpc.Served("toy", port, [])
         look = served.stub(toy.pb2_grpc.ToysStub).Look(toy.pb2.MakeRequest(text="hello"), timeout=120)
         call = asyncio.ensure_future(look)
@@ -161,7 +161,7 @@ async def test_it_says_so_at_once_and_ends_though_a_call_in_it_does_not(stream: 
 
 
 async def test_other_odd_headers_close_no_port(stream: io.StringIO) -> None:
-    async with process(toy.room()) as (running, port, health):
+    async with process(toy.registration()) as (running, port, health):
         for path, headers in ODD:
             await frames.call(port, path, *headers, context=tls.context("edge"))
             await frames.call(health, path, *headers)

@@ -94,12 +94,14 @@ def test_the_addresses_of_the_databases_are_secrets() -> None:
     assert secret == {"database_url", "owner_database_url", "objects_options"}
 
 
-@pytest.mark.parametrize(("lease", "beat"), [("0", "5"), ("5", "5"), ("4", "5"), ("30", "0"), ("30", "-1")])
-def test_a_lease_that_no_beat_can_renew_is_refused(lease: str, beat: str) -> None:
-    environ = {"FILMGATE_NAME": "x", "FILMGATE_LEASE_SECONDS": lease, "FILMGATE_BEAT_SECONDS": beat}
-    with pytest.raises(config.ConfigError, match="FILMGATE_BEAT_SECONDS is not between 0 and FILMGATE_LEASE_SECONDS"):
+@pytest.mark.parametrize(("lease", "renewal"), [("0", "5"), ("5", "5"), ("4", "5"), ("30", "0"), ("30", "-1")])
+def test_a_lease_that_no_renewal_can_renew_is_refused(lease: str, renewal: str) -> None:
+    environ = {"FILMGATE_NAME": "x", "FILMGATE_LEASE_SECONDS": lease, "FILMGATE_LEASE_RENEWAL_SECONDS": renewal}
+    with pytest.raises(
+        config.ConfigError, match="FILMGATE_LEASE_RENEWAL_SECONDS is not between 0 and FILMGATE_LEASE_SECONDS"
+    ):
         config.from_env(_Named, environ)
-    good = config.from_env(_Named, environ | {"FILMGATE_LEASE_SECONDS": "4", "FILMGATE_BEAT_SECONDS": "1"})
+    good = config.from_env(_Named, environ | {"FILMGATE_LEASE_SECONDS": "4", "FILMGATE_LEASE_RENEWAL_SECONDS": "1"})
     assert good.lease_seconds == 4
 
 

@@ -146,7 +146,7 @@ async def test_who_comes_after_a_restart_is_not_lent_the_connections_from_before
 
     before, after = asyncio.Barrier(3), asyncio.Barrier(3)
     await asyncio.gather(*(use(before) for _ in range(3)))
-    async with database.reading() as session:
+    async with database.autocommit() as session:
         assert (await session.execute(sa.text(_OTHERS))).scalar() == 3
     await asyncio.gather(*(end.wait() for end in ends))
     await asyncio.gather(*(use(after) for _ in range(3)))

@@ -32,7 +32,7 @@ GOOD: list[dict[str, Any]] = [
     {"code": "abc"},
     {"code": "12"},
     {"code": ""},
-    {"colour": 1},
+    {"color": 1},
     {"part": {"label": "x", "inner": {"label": "y"}}},
     {"words": {"a": "b"}},
     {"time": {"seconds": 253402300799, "nanos": 999999999}},
@@ -59,7 +59,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"tags": ["a", "abcd"]}, "tags[1]", "have at most 3 characters"),
     ({"code": "abc1"}, "code", "match [a-z]+|[0-9]{2}"),
     ({"code": "12\n"}, "code", "match [a-z]+|[0-9]{2}"),
-    ({"colour": 7}, "colour", "be a known value"),
+    ({"color": 7}, "color", "be a known value"),
     ({"part": {}}, "part.label", "be given"),
     ({"part": {"label": "x", "inner": {}}}, "part.inner.label", "be given"),
     ({"parts": [{"label": "x"}, {}]}, "parts[1].label", "be given"),
@@ -89,7 +89,7 @@ def test_what_is_not_is_named(values: dict[str, Any], field: str, limit: str) ->
 
 
 def test_required_follows_the_presence_of_the_field() -> None:
-    everything = {"count": 0, "plain": 1, "list": ["x"], "part": {"label": "y"}, "name": "n", "colour": 1}
+    everything = {"count": 0, "plain": 1, "list": ["x"], "part": {"label": "y"}, "name": "n", "color": 1}
     assert faults(pb2.Strict(**everything)) == []
     for name in everything:
         left = {key: value for key, value in everything.items() if key != name}

@@ -23,7 +23,7 @@ KINDS = ("Make", "Watch", "Collect", "Talk")
 
 @pytest.fixture
 async def served() -> AsyncIterator[rpc.Served]:
-    async with rpc.serve("toy", [toy.room()]) as running:
+    async with rpc.serve("toy", [toy.registration()]) as running:
         yield running
 
 
@@ -47,7 +47,7 @@ def _argument(kind: str, request: Any, *, refused: bool = False) -> Any:
 async def call(
     served: rpc.Served, kind: str, request: Any, peer: str = "edge", refused: bool = False, **options: Any
 ) -> list[Any]:
-    """Call one RPC of any kind; answers all messages."""
+    """Call one RPC of any kind; returns all messages."""
     method = getattr(served.stub(toy.pb2_grpc.ToysStub, peer), kind)
     argument = _argument(kind, request, refused=refused)
     options = {"metadata": rpc.as_caller("toy"), "timeout": 5, **options}
@@ -109,7 +109,7 @@ async def test_every_kind_hides_what_a_stranger_raised(kind: str) -> None:
         raise RuntimeError("SELECT secret FROM accounts")
 
     refusal = rpc.refused(grpc.StatusCode.INTERNAL, "INTERNAL")
-    async with rpc.serve("toy", [toy.room(burst)]) as served, refusal as found:
+    async with rpc.serve("toy", [toy.registration(burst)]) as served, refusal as found:
         metadata = (*rpc.as_caller("toy"), ("x-request-id", "mine-1"))
         await call(served, kind, good(), refused=True, metadata=metadata)
     assert found[0].metadata == {"request_id": "mine-1"}
@@ -224,7 +224,7 @@ async def test_a_limit_carries_when_to_try_again() -> None:
         raise errors.Kind("BUSY", grpc.StatusCode.RESOURCE_EXHAUSTED, "Wait {seconds} s.")(seconds=3, retry_after=2.5)
 
     refusal = rpc.refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY")
-    async with rpc.serve("toy", [toy.room(busy)]) as served, refusal as found:
+    async with rpc.serve("toy", [toy.registration(busy)]) as served, refusal as found:
         await call(served, "Make", good())
     assert found[0].retry_after == 2.5
     assert found[0].metadata["seconds"] == "3"
@@ -245,7 +245,7 @@ async def test_too_short_a_deadline_is_refused_before_the_method() -> None:
     async def act(request: Any) -> None:
         begun.append(request)
 
-    async with rpc.serve("toy", [toy.room(act)]) as served:
+    async with rpc.serve("toy", [toy.registration(act)]) as served:
         await call(served, "Make", good())
         async with rpc.refused(grpc.StatusCode.DEADLINE_EXCEEDED):
             await call(served, "Make", good(), timeout=0.015)
@@ -260,7 +260,7 @@ async def test_a_slow_unary_method_ends_with_its_default(monkeypatch: pytest.Mon
     async def slow(_: Any) -> None:
         await asyncio.Event().wait()
 
-    async with rpc.serve("toy", [toy.room(slow)]) as served:
+    async with rpc.serve("toy", [toy.registration(slow)]) as served:
         started = time.monotonic()
         async with rpc.refused(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_TOO_SHORT"):
             await call(served, "Make", good(), timeout=None)
@@ -273,7 +273,7 @@ async def test_an_unreachable_callee_is_unavailable_and_says_no_more() -> None:
             await channel.unary_unary("/x/Y")(b"", timeout=1)
 
     refusal = rpc.refused(grpc.StatusCode.UNAVAILABLE, "PEER_UNAVAILABLE")
-    async with rpc.serve("toy", [toy.room(ask)]) as served, refusal:
+    async with rpc.serve("toy", [toy.registration(ask)]) as served, refusal:
         await call(served, "Make", good())
 
 
@@ -298,7 +298,7 @@ def _calls(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
 
 async def test_one_log_line_per_call_without_anything_personal(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("filmgate").setLevel(logging.INFO)
-    async with rpc.serve("toy", [toy.room()]) as served:
+    async with rpc.serve("toy", [toy.registration()]) as served:
         with caplog.at_level(logging.INFO, "filmgate"):
             await call(served, "Make", good(text="my prompt"))
             async with rpc.refused():
@@ -347,7 +347,7 @@ async def test_a_call_is_recorded_before_its_end_is_sent_whatever_came_of_it(kin
 
     logger, slow = logging.getLogger("filmgate"), _Slow()
     logger.setLevel(logging.INFO)
-    async with rpc.serve("toy", [toy.room(act)]) as served:
+    async with rpc.serve("toy", [toy.registration(act)]) as served:
         logger.addHandler(slow)
         try:
             code = await asyncio.to_thread(_outcome, served, kind, toy.pb2.MakeRequest(text=text), slow.answered)
@@ -367,7 +367,7 @@ async def test_a_cancelled_stream_ends_the_method() -> None:
         finally:
             ended.set()
 
-    async with rpc.serve("toy", [toy.room(endless)]) as served:
+    async with rpc.serve("toy", [toy.registration(endless)]) as served:
         running = served.stub(toy.pb2_grpc.ToysStub).Watch(good(), metadata=rpc.as_caller("toy"))
         reading = asyncio.ensure_future(running.read())
         await asyncio.wait_for(begun.wait(), 30)

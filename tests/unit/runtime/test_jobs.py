@@ -46,7 +46,7 @@ async def row(database: Database, key: str) -> JobRow:
 
 
 async def drain(database: Database, clock: FakeClock, *kinds: str) -> list[str]:
-    """Claim and finish all that is there; answers the keys in their order."""
+    """Claim and finish all that is there; returns the keys in their order."""
     keys = []
     while job := await take(database, clock, *kinds):
         keys.append(job.key)
@@ -187,13 +187,13 @@ async def test_an_expired_lease_is_taken_over_with_the_next_attempt(database: Da
     assert (second.id, second.attempt) == (first.id, 2)
 
 
-async def test_a_beat_keeps_the_lease(database: Database, clock: FakeClock) -> None:
+async def test_a_renewal_keeps_the_lease(database: Database, clock: FakeClock) -> None:
     await put(database, "k")
     job = await took(database, clock)
     for _ in range(5):
         clock.advance(LEASE - 1)
         async with database.transaction() as session:
-            assert await jobs.beat(session, [job], clock, LEASE) == {job.id}
+            assert await jobs.renew_leases(session, [job], clock, LEASE) == {job.id}
     assert await take(database, clock) is None
     await end(database, job)
 
@@ -210,14 +210,14 @@ async def test_a_business_time_that_jumps_makes_waiting_jobs_due_and_ends_no_lea
     assert deadline.key == "deadline"
     assert await take(database, clock) is None
     async with database.transaction() as session:
-        assert await jobs.beat(session, [running, deadline], clock, LEASE) == {running.id, deadline.id}
+        assert await jobs.renew_leases(session, [running, deadline], clock, LEASE) == {running.id, deadline.id}
     await end(database, running)
     assert (await row(database, "running")).end_time == START + datetime.timedelta(days=40)
     clock.advance(LEASE)
     again = await took(database, clock)
     assert (again.id, again.attempt) == (deadline.id, 2), "a lease ends by the host's clock, moved or not"
     async with database.transaction() as session:
-        await jobs.put_off(session, again, 60, excused=True)
+        await jobs.reschedule(session, again, 60, excused=True)
     clock.advance(59)
     assert await take(database, clock) is None
     clock.advance(1)
@@ -242,14 +242,14 @@ async def test_a_worker_that_slept_past_its_lease_writes_nothing(
     for write in (
         lambda session: jobs.finish(session, sleeper),
         lambda session: jobs.release(session, sleeper),
-        lambda session: jobs.put_off(session, sleeper, 1, excused=True),
-        lambda session: jobs.bury(session, sleeper),
+        lambda session: jobs.reschedule(session, sleeper, 1, excused=True),
+        lambda session: jobs.dead_letter(session, sleeper),
     ):
         with pytest.raises(jobs.LeaseLost):
             async with database.transaction() as session:
                 await write(session)
     async with database.transaction() as session:
-        assert await jobs.beat(session, [sleeper], clock, LEASE) == set()
+        assert await jobs.renew_leases(session, [sleeper], clock, LEASE) == set()
     assert (await row(database, "k")).state == "RUNNING"
     assert not sleeper.ended
 
@@ -290,7 +290,7 @@ async def test_a_job_put_off_comes_back_in_time(database: Database, clock: FakeC
     await put(database, "k")
     job = await took(database, clock)
     async with database.transaction() as session:
-        await jobs.put_off(session, job, 5, excused=False, error="X")
+        await jobs.reschedule(session, job, 5, excused=False, error="X")
     assert await take(database, clock) is None
     clock.advance(5)
     assert (await took(database, clock)).tries == 2
@@ -308,7 +308,7 @@ async def test_cancel(database: Database, clock: FakeClock) -> None:
     assert await take(database, clock) is None
 
 
-async def test_a_running_job_is_told_of_a_cancel_at_its_beat_and_at_its_next_claim(
+async def test_a_running_job_is_told_of_a_cancel_at_its_renewal_and_at_its_next_claim(
     database: Database, clock: FakeClock
 ) -> None:
     await put(database, "k")
@@ -317,7 +317,7 @@ async def test_a_running_job_is_told_of_a_cancel_at_its_beat_and_at_its_next_cla
         assert not await jobs.cancel(session, "k", START)
     assert not job.cancelled.is_set()
     async with database.transaction() as session:
-        await jobs.beat(session, [job], clock, LEASE)
+        await jobs.renew_leases(session, [job], clock, LEASE)
     assert job.cancelled.is_set()
     clock.advance(LEASE)
     assert (await took(database, clock)).cancelled.is_set()
@@ -334,13 +334,13 @@ async def test_wait_ends_with_the_job_or_the_time(database: Database, clock: Fak
 
 
 async def test_the_census_counts_what_waits_runs_and_was_given_up(database: Database, clock: FakeClock) -> None:
-    async def count() -> jobs.Census:
+    async def count() -> jobs.QueueStats:
         async with database.transaction() as session:
-            return (await jobs.census(session, ["film", "other"], clock.now()))["film"]
+            return (await jobs.queue_stats(session, ["film", "other"], clock.now()))["film"]
 
-    assert await count() == jobs.Census()
+    assert await count() == jobs.QueueStats()
     await put(database, "later", run_at=START + datetime.timedelta(hours=1))
-    assert await count() == jobs.Census()
+    assert await count() == jobs.QueueStats()
     await put(database, "k")
     async with database.transaction() as session:
         await session.execute(
@@ -350,10 +350,10 @@ async def test_the_census_counts_what_waits_runs_and_was_given_up(database: Data
     assert waiting.queued == 1
     assert waiting.age > 86400 * 800
     job = await took(database, clock)
-    assert await count() == jobs.Census(running=1)
+    assert await count() == jobs.QueueStats(running=1)
     async with database.transaction() as session:
-        await jobs.bury(session, job)
-    assert await count() == jobs.Census(dead=1)
+        await jobs.dead_letter(session, job)
+    assert await count() == jobs.QueueStats(dead=1)
 
 
 async def test_the_sweep_removes_what_ended_but_not_the_dead(database: Database, clock: FakeClock) -> None:
@@ -362,7 +362,7 @@ async def test_the_sweep_removes_what_ended_but_not_the_dead(database: Database,
     await end(database, await took(database, clock))
     dead = await took(database, clock)
     async with database.transaction() as session:
-        await jobs.bury(session, dead)
+        await jobs.dead_letter(session, dead)
     async with database.transaction() as session:
         assert await jobs.sweep(session, clock.now()) == 0
         assert await jobs.sweep(session, clock.now() + datetime.timedelta(seconds=1)) == 1

@@ -18,10 +18,10 @@ from tests.support.figures import figure
 from tests.support.source import ROOT, below
 
 LABELS = {"method", "code", "reason", "kind", "outcome", "model", "stage"}
-"""Every label there is: words of the code, of contracts and of the catalogue, with few values each."""
+"""Every label there is: words of the code, of contracts and of the catalog, with few values each."""
 IDS = re.compile(r"(^|_)(id|ids|account|organization|project|video|key|user|address|request|trace)(_|$)")
 MAKERS = {"create_counter", "create_gauge", "create_histogram", "create_up_down_counter", "get_meter", "MeterProvider"}
-TOLD = {"count": metrics.COUNTER, "tell": metrics.GAUGE, "observe": metrics.HISTOGRAM, "watch": ""}
+TOLD = {"count": metrics.COUNTER, "set_gauge": metrics.GAUGE, "observe": metrics.HISTOGRAM, "watch": ""}
 
 
 def used() -> dict[str, set[str]]:
@@ -93,7 +93,7 @@ def test_a_counter_outside_of_the_table_is_refused(name: str, labels: dict[str, 
 def test_the_page_says_what_was_measured_and_a_browser_sees_nothing_else() -> None:
     before = figure("filmgate_lots_lapsed_total")
     metrics.count("filmgate_lots_lapsed_total", 2)
-    metrics.tell("filmgate_jobs_dead", 3, kind="toy")
+    metrics.set_gauge("filmgate_jobs_dead", 3, kind="toy")
     metrics.observe("filmgate_job_duration_seconds", 0.3, kind="toy", outcome="done")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -28,7 +28,7 @@ async def read(database: Database, asked: Any) -> tuple[list[str], str]:
 
 
 async def fill(database: Database, count: int, per_moment: int = 1) -> list[str]:
-    """Write things, several at one moment; answers their ids, newest first."""
+    """Write things, several at one moment; returns their ids, newest first."""
     second = datetime.timedelta(microseconds=1)
     things = [
         Thing(id=f"vid_{number:05}", create_time=START + second * (number // per_moment)) for number in range(count)

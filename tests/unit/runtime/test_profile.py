@@ -59,7 +59,7 @@ def test_a_file_of_ones_own_says_what_differs(tmp_path: Path) -> None:
 
 
 FAULTS = {
-    "unknown section": ({"colour": {}}, "colour"),
+    "unknown section": ({"color": {}}, "color"),
     "unknown field": ({"age": {"maximum_age": 3}}, "age.maximum_age"),
     "text for a number": ({"age": {"minimum_age": "18"}}, "age.minimum_age"),
     "truth for a number": ({"age": {"minimum_age": True}}, "age.minimum_age"),

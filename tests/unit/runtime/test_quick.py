@@ -25,12 +25,12 @@ JSON = sa.text("SELECT CAST(:given AS jsonb) AS given").bindparams(sa.bindparam(
 
 
 async def ids(database: Database) -> list[str]:
-    async with database.reading() as quick:
+    async with database.autocommit() as quick:
         return [row.id for row in await quick.execute(ALL)]
 
 
 async def test_rows_have_names_and_times_are_in_utc(database: Database) -> None:
-    async with database.quick() as quick:
+    async with database.driver_transaction() as quick:
         made = (await quick.execute(ADD, {"id": "a", "now": START})).one()
         assert (made.id, made.create_time) == ("a", START)
         assert made.create_time.utcoffset() is not None
@@ -46,7 +46,7 @@ async def test_rows_have_names_and_times_are_in_utc(database: Database) -> None:
 async def test_a_block_that_raises_leaves_nothing(database: Database) -> None:
     done = []
     with pytest.raises(ZeroDivisionError):  # noqa: PT012  what rolls back is the block
-        async with database.quick() as quick:
+        async with database.driver_transaction() as quick:
             quick.after_commit.append(lambda: done.append(1))
             await quick.execute(ADD, {"id": "a", "now": START})
             raise ZeroDivisionError
@@ -55,7 +55,7 @@ async def test_a_block_that_raises_leaves_nothing(database: Database) -> None:
 
 async def test_what_waits_for_the_commit_is_called_after_it(database: Database) -> None:
     done = []
-    async with database.quick() as quick:
+    async with database.driver_transaction() as quick:
         quick.after_commit.append(lambda: done.append(1))
         assert done == []
     assert done == [1]
@@ -64,14 +64,14 @@ async def test_what_waits_for_the_commit_is_called_after_it(database: Database) 
 async def test_a_statement_that_fails_is_raised_and_the_connection_lives_on(database: Database) -> None:
     for _ in range(2):
         with pytest.raises(asyncpg.UniqueViolationError):  # noqa: PT012  what rolls back is the block
-            async with database.quick() as quick:
+            async with database.driver_transaction() as quick:
                 await quick.execute(ADD, {"id": "a", "now": START})
                 await quick.execute(ADD, {"id": "a", "now": START})
     assert await ids(database) == []
 
 
 async def test_a_statement_has_an_end(database: Database) -> None:
-    async with database.reading() as quick:
+    async with database.autocommit() as quick:
         shown = [(await quick.execute(sa.text(f"SHOW {name}"))).scalar() for name in ("statement_timeout", "timezone")]
     assert shown == ["10s", "UTC"]
 
@@ -87,7 +87,7 @@ async def test_no_database_is_unavailable(tmp_path: Path) -> None:
 
 async def test_a_lost_connection_is_unavailable_and_the_next_call_recovers(database: Database) -> None:
     with pytest.raises(errors.Failure) as caught:
-        async with database.quick() as quick:
+        async with database.driver_transaction() as quick:
             await quick.execute(END)
     assert caught.value.kind is errors.PEER_UNAVAILABLE
     assert await ids(database) == []
@@ -97,7 +97,7 @@ async def test_a_lock_that_others_hold_too_long_is_unavailable(database: Databas
     async with database.transaction() as holder:
         await holder.execute(sa.text("LOCK TABLE things IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(errors.Failure) as caught:  # noqa: PT012  the refusal ends the block
-            async with database.quick() as quick:
+            async with database.driver_transaction() as quick:
                 await quick.execute(sa.text("SET LOCAL lock_timeout = '50ms'"))
                 await quick.execute(ALL)
     assert caught.value.kind is errors.PEER_UNAVAILABLE
@@ -105,7 +105,7 @@ async def test_a_lock_that_others_hold_too_long_is_unavailable(database: Databas
 
 async def test_a_fault_of_the_block_is_not_taken_for_one_of_the_database(database: Database) -> None:
     with pytest.raises(FileNotFoundError):
-        async with database.quick():
+        async with database.driver_transaction():
             Path("/nowhere/at/all").read_bytes()
 
 
@@ -114,7 +114,7 @@ async def test_a_cancelled_caller_leaves_no_lock_and_no_dead_connection(database
     opened = Database(url, pool_size=1)
 
     async def hold() -> None:
-        async with opened.quick() as quick:
+        async with opened.driver_transaction() as quick:
             await quick.execute(ADD, {"id": "a", "now": START})
             await quick.execute(SLEEP)
 
@@ -124,7 +124,7 @@ async def test_a_cancelled_caller_leaves_no_lock_and_no_dead_connection(database
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         with pytest.raises(ZeroDivisionError):  # noqa: PT012
-            async with opened.quick() as quick:
+            async with opened.driver_transaction() as quick:
                 await quick.execute(ADD, {"id": "a", "now": START})
                 raise ZeroDivisionError
     await opened.close()
@@ -136,7 +136,7 @@ async def test_no_more_connections_are_taken_than_there_are_places(postgres: Ser
     whose = sa.text("SELECT pg_backend_pid()")
 
     async def pid() -> int:
-        async with opened.quick() as quick:
+        async with opened.driver_transaction() as quick:
             return int((await quick.execute(whose)).scalar())
 
     assert len(set(await asyncio.gather(*(pid() for _ in range(20))))) <= 2

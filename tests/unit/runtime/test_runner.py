@@ -87,7 +87,7 @@ async def test_later_is_no_blame(database: Database, clock: FakeClock) -> None:
     async def work(job: Job) -> None:
         tries.append(job.tries)
         if len(tries) < 5:
-            raise jobs.Later(3)
+            raise jobs.RetryLater(3)
 
     await put(database, "k", max_attempts=1)
     worker = runner(database, clock, work)
@@ -103,7 +103,7 @@ async def test_after_its_attempts_a_job_is_dead_and_its_owner_is_told_in_that_tr
 ) -> None:
     told: list[str] = []
 
-    async def bury(session: Any, job: Job) -> None:
+    async def on_dead(session: Any, job: Job) -> None:
         told.append(job.key)
         await jobs.enqueue(session, "film_failed", f"failed:{job.key}", {}, job.clock.now())
 
@@ -111,7 +111,7 @@ async def test_after_its_attempts_a_job_is_dead_and_its_owner_is_told_in_that_tr
         raise RuntimeError
 
     await put(database, "k", max_attempts=2)
-    worker = runner(database, clock, work, buried={"film": bury})
+    worker = runner(database, clock, work, on_dead={"film": on_dead})
     await worker.run_due()
     assert told == []
     clock.advance(5)
@@ -142,7 +142,7 @@ async def test_a_job_that_kills_its_workers_dies_too(database: Database, clock: 
 async def test_an_owner_who_cannot_be_told_is_told_later(database: Database, clock: FakeClock) -> None:
     told: list[str] = []
 
-    async def bury(_: Any, job: Job) -> None:
+    async def on_dead(_: Any, job: Job) -> None:
         told.append(job.key)
         if len(told) < 2:
             raise RuntimeError
@@ -151,7 +151,7 @@ async def test_an_owner_who_cannot_be_told_is_told_later(database: Database, clo
         raise RuntimeError
 
     await put(database, "k", max_attempts=1)
-    worker = runner(database, clock, work, buried={"film": bury})
+    worker = runner(database, clock, work, on_dead={"film": on_dead})
     await worker.run_due()
     assert await state(database) == "WAITING"
     clock.advance(60)
@@ -242,23 +242,23 @@ async def held(database: Database, clock: FakeClock, **options: Any) -> tuple[Ru
             raise
 
     await put(database, "k")
-    worker = runner(database, clock, work, beat_seconds=3600, **{"concurrency": 1, **options})
+    worker = runner(database, clock, work, lease_renewal_seconds=3600, **{"concurrency": 1, **options})
     running = asyncio.create_task(worker.run())
     await asyncio.wait_for(begun.wait(), 60)
     return worker, running, seen
 
 
-async def test_a_beat_that_finds_the_lease_gone_stops_the_handler(database: Database, clock: FakeClock) -> None:
+async def test_a_renewal_that_finds_the_lease_gone_stops_the_handler(database: Database, clock: FakeClock) -> None:
     worker, running, seen = await held(database, clock)
     clock.advance(10)
-    await worker.beat()
+    await worker.renew_leases()
     assert seen == []
     clock.advance(30)
     async with database.transaction() as session:
         await jobs.promote(session, ["film"], clock)
         taken = await jobs.claim(session, ["film"], "other", clock, 30)
     assert taken is not None
-    await worker.beat()
+    await worker.renew_leases()
     await asyncio.sleep(0)
     await until(lambda: seen == [True])
     assert (await row(database, "k")).worker == "other"
@@ -324,13 +324,13 @@ async def test_without_a_database_the_handler_goes_on_until_its_lease_ends(
     async def down(*_: Any) -> set[str]:
         raise ConnectionError
 
-    monkeypatch.setattr(jobs, "beat", down)
+    monkeypatch.setattr(jobs, "renew_leases", down)
     clock.advance(29)
-    await worker.beat()
+    await worker.renew_leases()
     await steps()
     assert seen == []
     clock.advance(1)
-    await worker.beat()
+    await worker.renew_leases()
     await until(lambda: seen == [True])
     await worker.drain(1)
     await asyncio.wait_for(running, 60)
@@ -384,7 +384,7 @@ async def test_a_process_that_wakes_and_claims_what_it_still_works_on_does_it_on
     clock.advance(31)
     await until(lambda: seen == [True])
     clock.advance(10)
-    await worker.beat()
+    await worker.renew_leases()
     found = await row(database, "k")
     assert (found.attempt, found.due_time) == (2, clock.now() + datetime.timedelta(seconds=30))
     await worker.drain(0)

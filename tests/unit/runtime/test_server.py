@@ -1,4 +1,4 @@
-"""A process: POLICY is whole, health tells the truth, the end is graceful."""
+"""A process: ACCESS is whole, health tells the truth, the end is graceful."""
 
 import asyncio
 import os
@@ -13,28 +13,28 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from services.runtime import caller, server
 from services.runtime.config import Settings
-from services.runtime.server import Health, Room
+from services.runtime.server import Health, ServiceRegistration
 from tests.support import rpc, tls, toy
 from tests.support.waiting import until
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-@pytest.mark.parametrize("policy", [{}, {**toy.POLICY, "Nothing": caller.PUBLIC}, {"Make": caller.PUBLIC}])
-async def test_a_policy_names_exactly_the_methods(policy: dict[str, caller.Policy]) -> None:
-    room = toy.room()
-    with pytest.raises(ValueError, match="POLICY of filmgate"):
-        server.build(rpc.settings("toy"), [Room(room.service, room.add, room.servicer, policy)], port=0)
+@pytest.mark.parametrize("policy", [{}, {**toy.ACCESS, "Nothing": caller.PUBLIC}, {"Make": caller.PUBLIC}])
+async def test_a_policy_names_exactly_the_methods(policy: dict[str, caller.Access]) -> None:
+    room = toy.registration()
+    with pytest.raises(ValueError, match="ACCESS of filmgate"):
+        server.build(rpc.settings("toy"), [ServiceRegistration(room.service, room.add, room.servicer, policy)], port=0)
 
 
 async def test_a_taken_port_is_an_error_and_not_shared() -> None:
-    async with rpc.serve("toy", [toy.room()]) as served:
+    async with rpc.serve("toy", [toy.registration()]) as served:
         with pytest.raises(RuntimeError):
-            server.build(rpc.settings("toy"), [toy.room()], port=served.port)
+            server.build(rpc.settings("toy"), [toy.registration()], port=served.port)
 
 
 async def test_a_client_without_a_certificate_is_not_heard() -> None:
-    async with rpc.serve("toy", [toy.room()]) as served:
+    async with rpc.serve("toy", [toy.registration()]) as served:
         authority = tls.files("edge")[0]
         for credentials in (grpc.ssl_channel_credentials(authority), None):
             options = [("grpc.ssl_target_name_override", "billing")]
@@ -48,7 +48,7 @@ async def test_a_client_without_a_certificate_is_not_heard() -> None:
 
 
 async def test_a_message_above_four_mebibytes_is_refused() -> None:
-    async with rpc.serve("toy", [toy.room()]) as served:
+    async with rpc.serve("toy", [toy.registration()]) as served:
         stub = served.stub(toy.pb2_grpc.ToysStub)
         async with rpc.refused(grpc.StatusCode.RESOURCE_EXHAUSTED):
             await stub.Look(toy.pb2.MakeRequest(text="hello", bare="x" * 4 * 1024 * 1024), timeout=5)
@@ -63,7 +63,7 @@ async def _ask(stub: Any) -> list[str]:
 
 
 async def test_reflection_is_the_operators() -> None:
-    async with rpc.serve("toy", [toy.room()]) as served:
+    async with rpc.serve("toy", [toy.registration()]) as served:
         stub = served.stub(reflection_pb2_grpc.ServerReflectionStub, peer="operator")
         assert "filmgate.toy.v1.Toys" in await _ask(stub)
         for peer in ("edge", "generation"):
@@ -157,7 +157,9 @@ async def test_a_process_ends_gracefully_at_sigterm() -> None:
 
     server.build = build  # type: ignore[assignment]
     try:
-        process = asyncio.create_task(server.serve(free(), [toy.room(slow)], parts=[part], on_stop=[close], grace=5))
+        process = asyncio.create_task(
+            server.serve(free(), [toy.registration(slow)], parts=[part], on_stop=[close], grace=5)
+        )
         await until(lambda: ports and part.events)
         served = rpc.Served("toy", ports[0], [])
         call = asyncio.ensure_future(

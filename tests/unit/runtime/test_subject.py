@@ -33,7 +33,7 @@ def test_a_leaf_without_an_element_is_named() -> None:
 
 def test_messages_of_the_suite_are_no_leaves_and_googles_are() -> None:
     names = {field.full_name.rpartition(".")[2] for field in subject.leaves(pb2.DESCRIPTOR)}
-    assert {"text", "price", "time", "words", "label", "colour"} <= names
+    assert {"text", "price", "time", "words", "label", "color"} <= names
     assert not {"part", "parts"} & names
 
 
@@ -59,7 +59,7 @@ def test_a_column_without_an_element_is_named() -> None:
     assert subject.unannotated_columns(tables()) == ["loose.id"]
 
 
-def test_the_path_leads_to_the_account_or_organisation() -> None:
+def test_the_path_leads_to_the_account_or_organization() -> None:
     paths = {name: [str(step) for step in subject.subject_path(table)] for name, table in tables().tables.items()}
     assert paths == {
         "accounts": ["accounts.id"],

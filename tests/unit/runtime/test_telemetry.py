@@ -83,7 +83,7 @@ def test_a_message_is_shown_as_far_as_its_elements_allow(lines: Lines) -> None:
     packed = any_pb2.Any()
     packed.Pack(pb2.Toy(text=SECRET))
     message = pb2.MakeRequest(
-        text=SECRET, number=3, tags=["a"], colour=1, address="10.0.0.1", bare=SECRET, packed=packed,
+        text=SECRET, number=3, tags=["a"], color=1, address="10.0.0.1", bare=SECRET, packed=packed,
         words={SECRET: SECRET}, loose={SECRET: SECRET}, part={"label": "fine"}, boxes={SECRET: {"label": SECRET}},
         price={"currency_code": "CNY", "units": 2},
     )  # fmt: skip
@@ -131,7 +131,7 @@ def test_a_library_keeps_its_words_to_itself(lines: Lines) -> None:
 @pytest.mark.parametrize("name", [b"x-filmgate-note", b"user-agent", b"x-request-id", b"authorization"])
 async def test_bytes_in_a_header_that_are_no_text_write_no_line_of_a_library(lines: Lines, name: bytes) -> None:
     """gRPC writes a traceback for each (A3). Clients of gRPC refuse to send such bytes, so the frames are made here."""
-    async with rpc.serve("toy", [toy.room()]) as served:
+    async with rpc.serve("toy", [toy.registration()]) as served:
         answer = await frames.call(served.port, MAKE, (name, b"\xff\xfe"), context=tls.context("edge"))
     assert b"grpc-status" in answer
     written = lines()

@@ -35,7 +35,7 @@ Spans = Callable[[], list[ReadableSpan]]
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spans]:
-    """Record for one test; answers what has left the process since the last look."""
+    """Record for one test; returns what has left the process since the last look."""
     monkeypatch.setattr(tracing, "_tracer", None)
     monkeypatch.setattr(tracing, "_sql_tracer", None)
     exporter = InMemorySpanExporter()
@@ -73,7 +73,7 @@ async def test_a_call_is_a_span_of_the_trace_that_came_and_its_log_says_so(
     spans: Spans, caplog: pytest.LogCaptureFixture
 ) -> None:
     logging.getLogger("filmgate").setLevel(logging.INFO)
-    async with rpc.serve("toy", [toy.room()]) as served:
+    async with rpc.serve("toy", [toy.registration()]) as served:
         await look(served)
     (span,) = spans()
     assert (span.name, span.kind, parent(span)) == ("filmgate.toy.v1.Toys/Look", SpanKind.SERVER, PARENT)
@@ -84,7 +84,7 @@ async def test_a_call_is_a_span_of_the_trace_that_came_and_its_log_says_so(
 
 
 async def test_a_refusal_has_its_code_and_reason_and_is_no_fault_of_ours(spans: Spans) -> None:
-    async with rpc.serve("toy", [toy.room()]) as served, rpc.refused(grpc.StatusCode.INVALID_ARGUMENT):
+    async with rpc.serve("toy", [toy.registration()]) as served, rpc.refused(grpc.StatusCode.INVALID_ARGUMENT):
         await look(served, text="")
     (span,) = spans()
     assert (attributes(span)["code"], attributes(span)["reason"]) == ("INVALID_ARGUMENT", "FIELD_REQUIRED")
@@ -95,7 +95,7 @@ async def test_a_defect_is_a_failed_span_without_its_words(spans: Spans) -> None
     async def fail(_: Any) -> None:
         raise ValueError(SECRETS[0])
 
-    async with rpc.serve("toy", [toy.room(fail)]) as served, rpc.refused(grpc.StatusCode.INTERNAL):
+    async with rpc.serve("toy", [toy.registration(fail)]) as served, rpc.refused(grpc.StatusCode.INTERNAL):
         await look(served)
     (span,) = found = spans()
     assert (attributes(span)["code"], span.status.status_code) == ("INTERNAL", StatusCode.ERROR)
@@ -112,7 +112,7 @@ async def test_a_stream_that_is_cancelled_ends_its_span(spans: Spans, caplog: py
         finally:
             ended.set()
 
-    async with rpc.serve("toy", [toy.room(endless)]) as served:
+    async with rpc.serve("toy", [toy.registration(endless)]) as served:
         metadata = (*rpc.as_caller("toy"), ("traceparent", COMES))
         running = served.stub(toy.pb2_grpc.ToysStub).Watch(toy.pb2.MakeRequest(text="hello"), metadata=metadata)
         reading = asyncio.ensure_future(running.read())
@@ -134,7 +134,7 @@ async def test_what_the_edge_did_not_choose_is_not_recorded(spans: Spans, comes:
         assert (serving.trace_id == TRACE) is (TRACE in comes)
         assert caller.traceparent().endswith("-00")
 
-    async with rpc.serve("toy", [toy.room(check)]) as served:
+    async with rpc.serve("toy", [toy.registration(check)]) as served:
         await look(served, comes)
     assert spans() == []
 
@@ -152,7 +152,7 @@ async def test_a_call_to_a_peer_is_a_span_between_the_two(spans: Spans) -> None:
     async def ask(_: Any) -> None:
         raise errors.PEER_UNAVAILABLE()
 
-    async with rpc.serve("toy", [toy.room()]) as far, rpc.serve("toy", [toy.room(ask)]) as broken:
+    async with rpc.serve("toy", [toy.registration()]) as far, rpc.serve("toy", [toy.registration(ask)]) as broken:
         for served, refused in ((far, False), (broken, True)):
             channel = channels.connect("billing", rpc.settings("generation", billing_address=served.address))
             stub, call = toy.pb2_grpc.ToysStub(channel), Call("/above", "req_1")
@@ -182,7 +182,7 @@ async def test_a_statement_is_a_span_with_its_text_and_without_its_values(
 ) -> None:
     async with postgres.database("toy", toy_database.build) as database:
         opened = tracing.begin(Call("/above", "req_1"), COMES)
-        async with database.quick() if quick else database.transaction() as session:
+        async with database.driver_transaction() if quick else database.transaction() as session:
             await session.execute(ADD, {"id": SECRETS[1], "now": START})  # type: ignore[attr-defined]
             literal = sa.text(f"SELECT id FROM things WHERE id = '{SECRETS[1]}' AND length(id) < 4711")  # noqa: S608  a slip
             await session.execute(literal)  # type: ignore[attr-defined]

@@ -1,8 +1,8 @@
-"""Accounts, logins, organisations, keys, tokens, standings and notices, with the marks that the feed reads."""
+"""Accounts, logins, organizations, keys, tokens, standings and notices, with the marks that the feed reads."""
 
 from alembic import op
 
-from services.runtime import jobs, requests
+from services.runtime import idempotency, jobs
 
 revision = "auth_0001"
 down_revision = None
@@ -99,7 +99,7 @@ END $$
 
 def upgrade() -> None:
     jobs.create_tables(op)
-    requests.create_tables(op)
+    idempotency.create_tables(op)
     for statement in TABLES.split(";\n"):
         op.execute(statement)
     op.execute(MARK)

@@ -12,7 +12,7 @@ from services.generation.film.fonts import characters
 
 
 def make(source: str, target: str) -> int:
-    """Writes the subset of `source` to `target`, without hints and layout features; answers its number of glyphs."""
+    """Writes the subset of `source` to `target`, without hints and layout features; returns its number of glyphs."""
     options = subset.Options()
     options.hinting = False
     options.name_IDs = [0, 1, 2, 3, 4, 5, 6, 13, 14]

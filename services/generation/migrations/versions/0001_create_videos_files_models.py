@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from services.runtime import jobs, requests
+from services.runtime import idempotency, jobs
 
 revision = "generation_0001"
 down_revision = None
@@ -65,7 +65,7 @@ CREATE INDEX moderation_verdicts_create_time ON moderation_verdicts (create_time
 
 
 def upgrade() -> None:
-    requests.create_tables(op)
+    idempotency.create_tables(op)
     jobs.create_tables(op)
     for statement in _TABLES.split(";\n"):
         op.execute(sa.text(statement))

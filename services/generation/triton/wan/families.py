@@ -13,7 +13,7 @@ TEXT_PIPELINE, IMAGE_PIPELINE = "WanPipeline", "WanImageToVideoPipeline"
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of weights. `offered_as` is the model's name in Triton and in the catalogue.
+    """One kind of weights. `offered_as` is the model's name in Triton and in the catalog.
 
     `most_frames` is the longest clip that it was trained for. `guidance_scale_2` guides the second, low-noise expert.
     """

@@ -1,4 +1,4 @@
-"""A loaded pipeline of the Wan family: an order in, a labelled film out. Knows nothing of Triton; see serving.py."""
+"""A loaded pipeline of the Wan family: an order in, a labeled film out. Knows nothing of Triton; see serving.py."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from services.generation.triton.wan.weights import Weights
 Told = Callable[[float], None]
 WARM_UP_STEPS, WARM_UP_LATENTS, WARM_UP_SIDE = 2, 2, 128
 CLIP_PARTS = ("image_encoder", "image_processor")
-LONGEST_FAULT = 120
+MAX_FAULT_LENGTH = 120
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Wan:
             prompt=order.job.prompt, negative_prompt=plan.negative_prompt, width=order.job.width,
             height=order.job.height, num_frames=plan.made, num_inference_steps=plan.steps,
             guidance_scale=plan.guidance_scale, generator=generator, callback_on_step_end=ended,
-            max_sequence_length=rules.MOST_TOKENS, output_type="latent", return_dict=False, **experts, **picture,
+            max_sequence_length=rules.MAX_TOKENS, output_type="latent", return_dict=False, **experts, **picture,
         )  # fmt: skip
         return answer[0]
 
@@ -122,5 +122,5 @@ def load(weights: Weights, device: str) -> Wan:
         )  # fmt: skip
         return Wan(pipe.to(device), weights)
     except Exception as fault:  # whatever the libraries stumble over means one thing for an operator
-        told = f"{type(fault).__name__}: {' '.join(str(fault).split())[:LONGEST_FAULT]}"
+        told = f"{type(fault).__name__}: {' '.join(str(fault).split())[:MAX_FAULT_LENGTH]}"
         raise ModelUnfit(f"The weights in {weights.folder} cannot be loaded: {told}") from fault

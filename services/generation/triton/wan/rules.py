@@ -7,7 +7,7 @@ from services.generation.film.camera import Control
 from services.generation.triton.contract import Job, JobRefused
 from services.generation.triton.wan.weights import Weights
 
-MOST_TOKENS = 512
+MAX_TOKENS = 512
 """The text encoder reads so many; what is longer would be cut without a word."""
 
 
@@ -61,8 +61,8 @@ def frames_made(shown: int, frames_per_latent: int) -> int:
 
 def check_tokens(field: str, tokens: int) -> None:
     """Raises JobRefused when a text has more tokens than the text encoder reads."""
-    if tokens > MOST_TOKENS:
-        raise _refused(field, f"The text has {tokens} tokens; this model reads {MOST_TOKENS}.")
+    if tokens > MAX_TOKENS:
+        raise _refused(field, f"The text has {tokens} tokens; this model reads {MAX_TOKENS}.")
 
 
 def _check_size(job: Job, weights: Weights) -> None:

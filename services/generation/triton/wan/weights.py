@@ -20,7 +20,7 @@ INDEX, SETTINGS = "model_index.json", "filmgate.json"
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "tokenizers")
 LIBRARIES = ("diffusers", "transformers")
 WEIGHTLESS = ("Scheduler", "Tokenizer", "Processor", "TokenizersBackend")
-LONGEST_HEADER = 100 * 2**20
+MAX_HEADER_BYTES = 100 * 2**20
 DTYPES = ("bfloat16", "float32")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
@@ -143,7 +143,7 @@ def _check_whole(file: Path) -> None:
         size = file.stat().st_size
         with file.open("rb") as opened:
             (length,) = struct.unpack("<Q", opened.read(8))
-            header = json.loads(opened.read(min(length, LONGEST_HEADER)))
+            header = json.loads(opened.read(min(length, MAX_HEADER_BYTES)))
         end = 8 + length + max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"))
     except OSError as fault:
         raise ModelUnfit(f"{file} is missing.") from fault

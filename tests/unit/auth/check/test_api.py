@@ -81,16 +81,16 @@ async def test_what_a_download_brings_media_orders_no_video(auth):
     made = await auth.key(await auth.register())
     token = await passes(auth, made.secret, method="filmgate.generation.v1.Videos/DownloadVideo")
     who = await Verifier(auth.keyring.public_keys, "generation", auth.clock).verify(token)
-    for method, policy in {**generation_files.POLICY, **videos.POLICY}.items():
+    for method, policy in {**generation_files.ACCESS, **videos.ACCESS}.items():
         if policy.kind == "CALLER" and method != "LocateContent":
             with pytest.raises(Failure) as refusal:
                 check_peer(policy, "media", who)
             expected = "SCOPE_MISSING" if method == "BeginUpload" else "PEER_NOT_ALLOWED"
             assert refusal.value.kind.reason == expected, method
     with pytest.raises(Failure) as refusal:
-        check_peer(videos.POLICY["CreateVideo"], "edge", who)
+        check_peer(videos.ACCESS["CreateVideo"], "edge", who)
     assert refusal.value.kind.reason == "SCOPE_MISSING"
-    check_peer(generation_files.POLICY["LocateContent"], "media", who)
+    check_peer(generation_files.ACCESS["LocateContent"], "media", who)
 
 
 def rpc_failure(reason: str):

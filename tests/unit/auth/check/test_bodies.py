@@ -147,7 +147,7 @@ def test_a_body_of_64_kib_is_read():
 
 
 def test_what_cannot_be_checked_does_not_pass():
-    assert found("filmgate.none.v1.None.Nothing", {"x": 1})[0] == "AUTHORISER_UNAVAILABLE"
+    assert found("filmgate.none.v1.None.Nothing", {"x": 1})[0] == "AUTHORIZER_UNAVAILABLE"
     assert found("filmgate.none.v1.None.Nothing", b"") == ("", "")
 
 

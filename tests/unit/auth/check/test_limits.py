@@ -22,7 +22,7 @@ def test_an_account_has_its_minute_at_once_and_then_its_rate():
 
 
 def test_nobody_fills_the_memory(monkeypatch):
-    monkeypatch.setattr(limits, "MOST_BUCKETS", 10)
+    monkeypatch.setattr(limits, "MAX_BUCKETS", 10)
     bucket = Limits(1, Steady())
     for number in range(100):
         bucket.take(str(number))

@@ -139,7 +139,7 @@ async def test_core_calls_are_closed_until_auth_was_told_the_policies(profile, d
         person = await auth.register()
         made = await auth.key(person)
         for credential, call in ((made.secret, create), (person.access, {"strictness": "LENIENT"})):
-            found = await refused(auth, "AUTHORISER_UNAVAILABLE", credential, **call)
+            found = await refused(auth, "AUTHORIZER_UNAVAILABLE", credential, **call)
             assert (found.status, found.code, found.headers["retry-after"]) == (503, 14, "1")
         await passes(auth, person.access, gate="ACCOUNT", audience="privacy", method=ACCEPT, verb="POST")
         assert (await check(auth, gate="OPEN", method="filmgate.auth.v1.Logins/SendCode")).status.code == 0
@@ -152,7 +152,7 @@ async def test_core_calls_are_closed_until_auth_was_told_the_policies(profile, d
 async def test_what_opens_core_calls_brings_all_that_they_need(profile, database, clock, tmp_path):
     async with support.house(database, tmp_path, clock, profile, told=False) as auth:
         person = await auth.register()
-        await refused(auth, "AUTHORISER_UNAVAILABLE", person.access)
+        await refused(auth, "AUTHORIZER_UNAVAILABLE", person.access)
         await set_policy(auth)
         await refused(auth, "POLICY_NOT_ACCEPTED", person.access)
         await accept(auth, person.account)
@@ -205,14 +205,14 @@ async def test_the_grades_of_freshness(auth):
     auth.steady.now += 5
     await passes(auth, made.secret, strictness="STRICT")
     auth.steady.now += 0.001
-    found = await refused(auth, "AUTHORISER_UNAVAILABLE", made.secret, strictness="STRICT")
+    found = await refused(auth, "AUTHORIZER_UNAVAILABLE", made.secret, strictness="STRICT")
     assert (found.status, found.code, found.headers["retry-after"]) == (503, 14, "1")
     assert found.body["details"][1]["retry_delay"] == "1s"
     await passes(auth, made.secret, strictness="LENIENT")
     auth.steady.now += 54.999
     await passes(auth, made.secret, strictness="LENIENT")
     auth.steady.now += 0.001
-    await refused(auth, "AUTHORISER_UNAVAILABLE", made.secret, strictness="LENIENT")
+    await refused(auth, "AUTHORIZER_UNAVAILABLE", made.secret, strictness="LENIENT")
     assert (await check(auth, gate="OPEN", method="filmgate.auth.v1.Logins/SendCode")).status.code == 0
     await auth.house.feed.catch_up(patient=True)
     await passes(auth, made.secret, strictness="STRICT")
@@ -223,11 +223,11 @@ async def test_with_the_database_stopped_what_is_known_goes_on_and_nothing_else_
     made = await auth.key(await auth.register())
     support.stop_database(postgres, auth.database)
     await passes(auth, made.secret)
-    await refused(auth, "AUTHORISER_UNAVAILABLE", domain.new_key())
+    await refused(auth, "AUTHORIZER_UNAVAILABLE", domain.new_key())
     await refused(auth, "KEY_UNKNOWN", "nonsense")
     auth.steady.now += 5.001
     assert not await auth.house.feed.catch_up(patient=True)
-    await refused(auth, "AUTHORISER_UNAVAILABLE", made.secret)
+    await refused(auth, "AUTHORIZER_UNAVAILABLE", made.secret)
     await passes(auth, made.secret, strictness="LENIENT")
 
 

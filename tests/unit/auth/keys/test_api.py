@@ -186,7 +186,7 @@ async def test_a_key_is_its_projects_alone_and_cannot_be_moved(auth):
 
 
 async def test_making_and_revoking_keys_has_an_end(auth, monkeypatch):
-    """A revoked key is no active one, but every authoriser remembers it."""
+    """A revoked key is no active one, but every authorizer remembers it."""
     monkeypatch.setattr(domain, "NEW_PER_DAY", 3)
     person = await auth.register()
     for _ in range(3):

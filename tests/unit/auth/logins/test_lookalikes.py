@@ -142,7 +142,7 @@ async def test_an_index_that_leads_to_another_contact_point_opens_nothing_and_is
     auth.clock.advance(60)
     messages = len(auth.messages())
     await auth.send(attacker, "LOGIN")
-    assert len(auth.messages()) == messages, "and no further code is sent to him"
+    assert len(auth.messages()) == messages, "and no further code is sent to them"
     assert figure(MISMATCHES) == before + 2
 
 

@@ -1,4 +1,4 @@
-"""Organisations over real gRPC."""
+"""Organizations over real gRPC."""
 
 from filmgate.auth.v1 import organizations_pb2, organizations_pb2_grpc
 from services.auth.organizations import store
@@ -8,7 +8,7 @@ from tests.support.auth import EMAIL, PHONE
 Get, List = organizations_pb2.GetOrganizationRequest, organizations_pb2.ListProjectsRequest
 
 
-async def test_everybody_sees_his_own_organisation_and_projects(auth):
+async def test_everybody_sees_his_own_organization_and_projects(auth):
     stub = auth.stub(organizations_pb2_grpc.OrganizationsStub)
     for person in (await auth.register(PHONE), await auth.register(EMAIL)):
         found = await stub.GetOrganization(Get(), metadata=person.metadata())
@@ -30,7 +30,7 @@ async def test_projects_come_in_pages(auth):
     assert not rest.next_page_token
 
 
-async def test_an_organisation_that_is_gone_is_not_found(auth):
+async def test_an_organization_that_is_gone_is_not_found(auth):
     person = await auth.register()
     stub = auth.stub(organizations_pb2_grpc.OrganizationsStub)
     async with rpc.refused(reason="NOT_FOUND"):

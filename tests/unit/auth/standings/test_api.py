@@ -1,4 +1,4 @@
-"""What privacy tells, over real gRPC: kept, and known to the authoriser when it is answered."""
+"""What privacy tells, over real gRPC: kept, and known to the authorizer when it is answered."""
 
 import datetime
 

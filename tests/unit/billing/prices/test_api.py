@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from filmgate.billing.v1 import prices_pb2, prices_pb2_grpc
-from services.billing.prices import shelf
+from services.billing.prices import book_cache
 from tests.support import bank, rpc
 from tests.support.bank import micros
 
@@ -14,10 +14,13 @@ from tests.support.bank import micros
 async def served(postgres, clock, tmp_path):
     dear = {"animatic": {"720p": "0.000000005"}}
     for version, time, rates in ((1, "2026-01-01", None), (2, "2026-11-22", dear), (3, "2026-12-24", dear)):
-        book = shelf.contents()[0] | {"version": version, "effective_time": f"{time}T00:00:00Z"}
+        book = book_cache.contents()[0] | {"version": version, "effective_time": f"{time}T00:00:00Z"}
         book |= {"rates": rates} if rates else {}
         (tmp_path / f"{version}.yaml").write_text(yaml.safe_dump(book), "utf-8")
-    async with bank.bank(postgres, clock, books=tmp_path) as opened, rpc.serve("billing", opened.rooms) as served:
+    async with (
+        bank.bank(postgres, clock, books=tmp_path) as opened,
+        rpc.serve("billing", opened.registrations) as served,
+    ):
         yield served
 
 

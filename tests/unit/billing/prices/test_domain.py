@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from filmgate.billing.v1 import prices_pb2
 from services.billing import errors
-from services.billing.prices import domain, shelf
+from services.billing.prices import book_cache, domain
 from services.billing.prices.domain import BookError
-from services.generation.models.catalogue import models
+from services.generation.models.catalog import models
 from services.runtime.errors import Failure
 
 NOON = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC)
@@ -31,7 +31,7 @@ def three_books():
 
 
 def test_the_first_book_is_what_was_published():
-    book = domain.parse(shelf.contents()[0])
+    book = domain.parse(book_cache.contents()[0])
     found = {key: domain.price(book, *key, 5) for key in book.rates}
     assert found == {
         ("animatic", "480p"): 250_000,
@@ -113,14 +113,14 @@ def test_longer_is_never_cheaper(rate, seconds, more):
 
 
 def test_larger_is_never_cheaper():
-    book = domain.parse(shelf.contents()[-1])
+    book = domain.parse(book_cache.contents()[-1])
     for model in {model for model, _ in book.rates}:
         rates = [book.rates[model, size] for size in ("480p", "720p", "1080p") if (model, size) in book.rates]
         assert rates == sorted(rates)
 
 
-def test_a_new_book_sells_every_model_of_the_catalogue_and_keeps_the_prices_of_the_old():
-    first, last = domain.parse(shelf.contents()[0]), domain.parse(shelf.contents()[-1])
+def test_a_new_book_sells_every_model_of_the_catalog_and_keeps_the_prices_of_the_old():
+    first, last = domain.parse(book_cache.contents()[0]), domain.parse(book_cache.contents()[-1])
     assert first.rates.items() <= last.rates.items()
     assert first.outcomes == last.outcomes
     assert last.rates.keys() == {(name, size) for name, model in models().items() for size in model.resolutions}

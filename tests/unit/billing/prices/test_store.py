@@ -6,13 +6,13 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from services.billing.prices import shelf
+from services.billing.prices import book_cache
 from services.billing.prices.domain import BookError
 from tests.support.bank import Bank, rules
 
 
 def copy(folder, version=1, **changes):
-    book = shelf.contents()[0] | {"version": version} | changes
+    book = book_cache.contents()[0] | {"version": version} | changes
     (folder / f"{version:04}.yaml").write_text(yaml.safe_dump(book), "utf-8")
     return folder
 
@@ -59,9 +59,9 @@ async def test_an_unknown_version_is_looked_for_at_once(house, clock, tmp_path):
     await house.books()
     await Bank(house.database, clock, rules()).publish(copy(tmp_path, 3, effective_time="2027-01-01T00:00:00Z"))
     async with house.database.transaction() as session:
-        assert (await house.shelf.book(session, 3)).version == 3
+        assert (await house.book_cache.book(session, 3)).version == 3
         with pytest.raises(LookupError):
-            await house.shelf.book(session, 4)
+            await house.book_cache.book(session, 4)
 
 
 @pytest.mark.parametrize("change", ["UPDATE price_books SET content = '{}'", "DELETE FROM price_books"])

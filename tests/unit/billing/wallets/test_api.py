@@ -26,7 +26,10 @@ OWNER_CALLS = {
 
 @pytest.fixture
 async def house(postgres, clock):
-    async with bank.bank(postgres, clock, trial=2 * CNY) as opened, rpc.serve("billing", opened.rooms) as served:
+    async with (
+        bank.bank(postgres, clock, trial=2 * CNY) as opened,
+        rpc.serve("billing", opened.registrations) as served,
+    ):
         opened.served = served
         yield opened
         assert await opened.violations() == []
@@ -99,7 +102,7 @@ async def test_transactions_newest_first_page_by_page(house, generation, edge, c
     assert all(ids.is_id("txn", line.id) and len(line.lots) == 1 for line in seen)
 
 
-async def test_another_organisation_sees_nothing_of_it(house, generation, edge, clock):
+async def test_another_organization_sees_nothing_of_it(house, generation, edge, clock):
     await generation.Authorize(order(rpc.ORGANIZATION, clock))
     stranger = rpc.as_caller("billing", organization=ids.new("org"))
     wallet = await edge.GetWallet(wallets_pb2.GetWalletRequest(), metadata=stranger)

@@ -23,7 +23,7 @@ async def house(postgres, clock):
 
 @pytest.fixture
 async def customer(house):
-    """An organisation with 1 CNY that ends in a minute, and 1 CNY that never does."""
+    """An organization with 1 CNY that ends in a minute, and 1 CNY that never does."""
     organization = ids.new("org")
     await house.give(organization, CNY, kind="PROMOTIONAL", seconds=60)
     await house.give(organization, CNY)

@@ -9,8 +9,8 @@ import yaml
 
 from filmgate.billing.v1 import prices_pb2, wallets_pb2
 from services.billing import errors
+from services.billing.prices import book_cache
 from services.billing.prices import domain as prices
-from services.billing.prices import shelf
 from services.billing.prices.api import Prices
 from services.billing.wallets.ledger import Ledger
 from services.runtime import errors as common
@@ -34,7 +34,7 @@ async def house(postgres, clock, profile):
 
 @pytest.fixture
 async def customer(house):
-    """An organisation with 2 CNY in cash."""
+    """An organization with 2 CNY in cash."""
     organization = ids.new("org")
     await house.give(organization, 2 * CNY)
     return organization
@@ -88,8 +88,8 @@ async def test_a_video_that_is_not_made_is_given_back_what_was_held_and_no_compe
         await (house.capture(video, outcome) if outcome else house.release(video))
         assert await state(house, customer) == (2 * CNY, 0, 0)
     assert [micros(line.amount) for line in (await house.transactions(customer)).transactions] == [2 * CNY]
-    rooms = [room for file in (prices_pb2, wallets_pb2) for room in file.DESCRIPTOR.services_by_name.values()]
-    calls = {method.name for room in rooms for method in room.methods}
+    services = [service for file in (prices_pb2, wallets_pb2) for service in file.DESCRIPTOR.services_by_name.values()]
+    calls = {method.name for service in services for method in service.methods}
     looks, holds = (
         {"ListPrices", "Quote", "GetWallet", "ListTransactions", "ListHolds"},
         {"Authorize", "Capture", "Release"},
@@ -99,13 +99,13 @@ async def test_a_video_that_is_not_made_is_given_back_what_was_held_and_no_compe
 
 def test_the_outcome_table_has_no_other_row():
     rows = test_each_row_of_the_outcome_table.pytestmark[0].args[1]
-    assert dict(rows) == shelf.contents()[0]["outcomes"]
+    assert dict(rows) == book_cache.contents()[0]["outcomes"]
     assert len(rows) == len(prices.OUTCOMES)
 
 
 async def test_a_share_of_the_price_goes_back_to_the_lots_in_reverse(postgres, clock, tmp_path):
-    shares = {**shelf.contents()[0]["outcomes"], "CANCELLED_RUNNING": 50}
-    (tmp_path / "1.yaml").write_text(yaml.safe_dump(shelf.contents()[0] | {"outcomes": shares}), "utf-8")
+    shares = {**book_cache.contents()[0]["outcomes"], "CANCELLED_RUNNING": 50}
+    (tmp_path / "1.yaml").write_text(yaml.safe_dump(book_cache.contents()[0] | {"outcomes": shares}), "utf-8")
     async with bank.bank(postgres, clock, books=tmp_path) as house:
         customer = ids.new("org")
         first = await house.give(customer, 200_000, kind="PROMOTIONAL", seconds=DAY)
@@ -265,7 +265,7 @@ async def test_a_lot_cannot_be_spent_from_its_very_date_on(house, clock):
 @pytest.mark.promise("KLING-A2.2")
 async def test_each_listed_price_is_what_is_charged(house, clock):
     clock.advance(2 * DAY)
-    listed = await Prices(house.database, house.shelf, clock).ListPrices(prices_pb2.ListPricesRequest(), None)
+    listed = await Prices(house.database, house.book_cache, clock).ListPrices(prices_pb2.ListPricesRequest(), None)
     customer = ids.new("org")
     await house.give(customer, 1000 * CNY)
     book = listed.price_books[0]
@@ -280,11 +280,11 @@ async def test_each_listed_price_is_what_is_charged(house, clock):
 @pytest.mark.promise("SILICON-U6.3")
 async def test_a_video_keeps_the_price_that_it_was_sold_at(postgres, clock, tmp_path, profile):
     """Listed, held and charged at one price, although a dearer book has come into force before the end."""
-    outcomes = shelf.contents()[0]["outcomes"] | {"SUCCEEDED": 50}
+    outcomes = book_cache.contents()[0]["outcomes"] | {"SUCCEEDED": 50}
     dear = {"rates": {"animatic": {"720p": "9.00"}}, "version": 2, "effective_time": "2026-11-21T13:00:00Z"}
     dear |= {"outcomes": outcomes}
     for number, changes in enumerate(({}, dear), 1):
-        (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(shelf.contents()[0] | changes), "utf-8")
+        (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(book_cache.contents()[0] | changes), "utf-8")
     async with bank.bank(postgres, clock, books=tmp_path, profile=profile) as house:
         customer = ids.new("org")
         await house.give(customer, 100 * CNY)
@@ -353,7 +353,7 @@ async def test_a_profile_without_trial_credit_gives_an_empty_wallet(house):
 async def test_a_profile_with_credit_in_another_currency_stops_the_start(postgres, clock):
     async with bank.bank(postgres, clock, trial=10) as house:
         foreign = dataclasses.replace(bank.rules().trial_credit, currency="USD", amount_micros=1)
-        other = Ledger(dataclasses.replace(bank.rules(), trial_credit=foreign), house.shelf, 1)
+        other = Ledger(dataclasses.replace(bank.rules(), trial_credit=foreign), house.book_cache, 1)
         async with house.database.transaction() as session:
             await house.ledger.check(session, clock.now())
             with pytest.raises(StartFault, match="USD"):

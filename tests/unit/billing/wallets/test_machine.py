@@ -140,7 +140,7 @@ class Machine(RuleBasedStateMachine):
         return self.models[0].now
 
     def dated(self, want):
-        """Put the version in force for version 0, as a customer who has just had his quote."""
+        """Put the version in force for version 0, as a customer who has just had their quote."""
         return want if want.version else dataclasses.replace(want, version=1 + (self.now >= BOOKS[2].begins))
 
     def at_once(self, several):
@@ -161,7 +161,7 @@ class Machine(RuleBasedStateMachine):
         return answers, await self.seen()
 
     async def do(self, operation):
-        """Answer as the model does: (state, amount, charged), or a reason."""
+        """Return as the model does: (state, amount, charged), or a reason."""
         try:
             if operation == "sweep":
                 await self.bank.sweep.sweep()

@@ -1,4 +1,4 @@
-"""The document is what the contracts, routes, policies and error catalogues say, and sound by its own rules."""
+"""The document is what the contracts, routes, policies and error catalogs say, and sound by its own rules."""
 
 import copy
 import importlib
@@ -149,7 +149,7 @@ def test_it_says_who_may_call(verb, path, operation):
     assert operation["security"] == [{"api_key": [scope]}, {"session": []}]
     if (verb, path) in RPCS:
         service, noun = POOL.FindServiceByName(method.service).file.name.split("/")[1::2]
-        policy = importlib.import_module(f"services.{service}.{noun.removesuffix('.proto')}.api").POLICY
+        policy = importlib.import_module(f"services.{service}.{noun.removesuffix('.proto')}.api").ACCESS
         assert policy[method.name.partition("/")[2]] == CALLER(scope)
 
 
@@ -208,7 +208,7 @@ def test_each_refusal_stands_under_its_status_and_in_its_schema(verb, path, oper
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_comments_of_the_reasons_say_the_codes_of_the_catalogues(service):
+def test_the_comments_of_the_reasons_say_the_codes_of_the_catalogs(service):
     module = importlib.import_module(f"services.{service}.errors")
     kinds = (getattr(module, "CATALOG", None) or module.KIND).kinds
     for name, kind in {**errors.COMMON, **kinds}.items():
@@ -236,8 +236,8 @@ def test_a_code_has_one_status_wherever_it_is_answered():
 
 def _request_fields(message: Descriptor, hidden: set[str]) -> Iterator[tuple[str, FieldDescriptor]]:
     for field in message.fields:
-        behaviour = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
-        if field.name not in hidden | {"request_id"} and field_behavior_pb2.OUTPUT_ONLY not in behaviour:
+        behavior = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
+        if field.name not in hidden | {"request_id"} and field_behavior_pb2.OUTPUT_ONLY not in behavior:
             yield field.name, field
 
 

@@ -15,16 +15,16 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_only_what_customers_call_has_a_scope(tmp_path):
-    table = 'POLICY = {"Get": CALLER("toys.read"), "Count": PUBLIC, "Move": SERVICE("edge"), "Burn": STAFF("operator")}'
+    table = 'ACCESS = {"Get": CALLER("toys.read"), "Count": PUBLIC, "Move": SERVICE("edge"), "Burn": STAFF("operator")}'
     assert scopes(written(tmp_path, f"import nothing\n{table}\n")) == {"filmgate.toys.v1.Boxes.Get": "toys.read"}
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("POLICY = dict(Get=PUBLIC)", "is no table"),
-        ('POLICY = {NAME: CALLER("toys.read")}', "not written out"),
-        ("POLICY = {**OTHERS}", "not written out"),
+        ("ACCESS = dict(Get=PUBLIC)", "is no table"),
+        ('ACCESS = {NAME: CALLER("toys.read")}', "not written out"),
+        ("ACCESS = {**OTHERS}", "not written out"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_said_so(tmp_path, text, words):

@@ -17,8 +17,8 @@ from services.generation.videos import store as videos
 from services.generation.videos.tables import VideoRow
 from services.runtime import ids
 from services.runtime import profile as profiles
+from services.runtime.idempotency import StoredRequest
 from services.runtime.jobs import JobRow
-from services.runtime.requests import StoredRequest
 from tests.support import rpc
 from tests.support.generation import MADE, refusal, stranger
 from tests.support.waiting import until
@@ -119,7 +119,7 @@ async def test_the_list_is_the_projects_own_newest_first(house):
     assert not last.next_page_token
 
 
-async def test_another_organisations_file_does_not_exist(house):
+async def test_another_organizations_file_does_not_exist(house):
     theirs = await house.picture(metadata=stranger())
     for call in (get(house, theirs), delete(house, theirs)):
         assert (await refusal(call))[:2] == (Code.NOT_FOUND, "NOT_FOUND")
@@ -201,7 +201,7 @@ async def until_waiting(house):
 
 
 async def delivered(house, attempt: int = 1) -> tuple[str, str]:
-    """Deliver a video that was made from an uploaded picture; answers the ids of both."""
+    """Deliver a video that was made from an uploaded picture; returns the ids of both."""
     file = await house.picture()
     video = await house.create(image=file, request_id="my-book-7")
     await house.start(video.id, attempt)

@@ -1,4 +1,4 @@
-"""The encoder's files: fragmented, tagged, decodable from pieces, labelled as long as they must be."""
+"""The encoder's files: fragmented, tagged, decodable from pieces, labeled as long as they must be."""
 
 import io
 
@@ -43,11 +43,11 @@ def test_the_stream_says_what_it_is():
 
 
 @pytest.mark.parametrize(
-    ("colour", "planes"),
+    ("color", "planes"),
     [((255, 255, 255), (235, 128, 128)), ((0, 0, 0), (16, 128, 128)), ((0, 0, 255), (32, 240, 118))],
 )
-def test_colours_are_bt709_in_limited_range(colour, planes):
-    made = from_rgb(np.full((48, 64, 3), colour, np.uint8))
+def test_colors_are_bt709_in_limited_range(color, planes):
+    made = from_rgb(np.full((48, 64, 3), color, np.uint8))
     seen = [float(plane.mean()) for plane in (made.luma, made.blue, made.red)]
     assert seen == pytest.approx(planes, abs=1)
 

@@ -115,7 +115,7 @@ PNG_DAMAGE = {
     "sRGB empty": [chunk(b"sRGB", b"")],
     "frames out of order": [chunk(b"acTL", struct.pack(">II", 9, 0)), chunk(b"fcTL", b"\0\0\0\x05" + b"\xff" * 22)],
     "a frame outside of the picture": [chunk(b"fcTL", b"\0\0\0\0" + b"\xff" * 22)],
-    "a palette of a picture in colour": [chunk(b"PLTE", bytes(30))],
+    "a palette of a picture in color": [chunk(b"PLTE", bytes(30))],
 }  # fmt: skip
 JPEG_DAMAGE = {
     "profile of unknown parts": [segment(0xE2, ICC + b"\x01\x09abc")],
@@ -232,16 +232,16 @@ def test_damaged_pixels_are_still_refused(data):
 
 
 def test_what_decides_over_pixels_is_kept():
-    """Transparency, palettes, the colour space of JPEG, interlacing, and the first picture of an animation."""
+    """Transparency, palettes, the color space of JPEG, interlacing, and the first picture of an animation."""
     clear = SCENE.convert("P")
     modes = {
-        "palette with a clear colour": encoded(clear, transparency=3),
-        "colour with a clear colour": encoded(SCENE, transparency=(1, 2, 3)),
-        "grey with a clear level": encoded(SCENE.convert("L"), transparency=90),
+        "palette with a clear color": encoded(clear, transparency=3),
+        "color with a clear color": encoded(SCENE, transparency=(1, 2, 3)),
+        "gray with a clear level": encoded(SCENE.convert("L"), transparency=90),
         "16 bits": encoded(Image.fromarray(np.asarray(SCENE.convert("L"), np.uint16) * 257)),
         "RGB in JPEG": encoded(SCENE, "JPEG", keep_rgb=True),
         "CMYK": CMYK,
-        "grey JPEG": encoded(SCENE.convert("L"), "JPEG"),
+        "gray JPEG": encoded(SCENE.convert("L"), "JPEG"),
         "transparent WebP": CLEAR_WEBP,
         "animated PNG": encoded(SCENE, save_all=True, append_images=[SCENE.rotate(90)]),
         "animated WebP": encoded(SCENE, "WEBP", save_all=True, append_images=[SCENE.rotate(90)], lossless=True),

@@ -53,8 +53,8 @@ def test_what_is_no_usable_picture_is_refused(data, reason):
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 def test_every_kind_of_png_is_read(mode):
-    grey = Image.fromarray(np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8))
-    image = Image.fromarray(np.asarray(grey, np.uint16) * 257) if mode == "I;16" else grey.convert(mode)
+    gray = Image.fromarray(np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8))
+    image = Image.fromarray(np.asarray(gray, np.uint16) * 257) if mode == "I;16" else gray.convert(mode)
     seen = np.asarray(still.decode(encoded(image)))
     assert seen.shape == (64, 64, 3)
     assert seen[0].mean() < 40
@@ -98,7 +98,7 @@ def test_no_black_border_at_the_farthest_moves(output, source):
             assert 127 <= planes.blue.min() <= planes.blue.max() <= 129
 
 
-def test_the_picture_keeps_its_colours():
+def test_the_picture_keeps_its_colors():
     red = Image.new("RGB", (400, 300), (255, 0, 0))
     planes = next(iter(still.frames(red, Control(), (320, 180), 1)))
     assert [round(float(plane.mean())) for plane in (planes.luma, planes.blue, planes.red)] == [63, 102, 240]

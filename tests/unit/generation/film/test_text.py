@@ -26,7 +26,7 @@ def test_different_chinese_signs_look_different():
     assert len(drawn) == 16
 
 
-def test_the_font_and_its_licence_are_small_and_there():
+def test_the_font_and_its_license_are_small_and_there():
     assert fonts.FILE.stat().st_size < 2_300_000
     assert "SIL OPEN FONT LICENSE" in fonts.FILE.with_name("OFL.txt").read_text()
 

@@ -1,4 +1,4 @@
-"""One finished film for all tests of this room."""
+"""One finished film for all tests of this folder."""
 
 import pytest
 

@@ -16,7 +16,7 @@ ORDER = [
 ]  # fmt: skip
 
 
-def test_new_content_is_labelled_as_the_standard_says():
+def test_new_content_is_labeled_as_the_standard_says():
     told = json.loads(aigc.generated(PROVIDER, "sha256:ab").to_text())
     assert list(told) == ORDER
     assert told["Label"] == "1"

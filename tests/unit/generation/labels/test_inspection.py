@@ -6,7 +6,7 @@ import pytest
 
 from services.generation.labels import aigc, mark, readback
 from services.generation.labels.inspection import Inspection
-from tests.support.films import LABEL, PROVIDER, copies, film, noise, unlabelled
+from tests.support.films import LABEL, PROVIDER, copies, film, noise, unlabeled
 
 FRAMES = 72
 
@@ -34,7 +34,7 @@ def test_what_was_seen_stands_for_looking_again(fragmented, published, piece):
 
 
 def test_a_film_without_the_label_is_seen_to_have_none(tmp_path):
-    fragmented = unlabelled(copies(noise(640, 360), FRAMES), (640, 360))
+    fragmented = unlabeled(copies(noise(640, 360), FRAMES), (640, 360))
     seen = _seen(fragmented)
     assert seen.frames == 0
     assert not readback.read(_published(tmp_path, fragmented), LABEL, seen).visible
@@ -47,7 +47,7 @@ def test_a_label_that_goes_too_early_is_seen_to(tmp_path):
 
 
 def test_what_was_seen_of_another_film_does_not_count(tmp_path, fragmented):
-    other = _published(tmp_path, unlabelled(copies(noise(640, 360), FRAMES), (640, 360)))
+    other = _published(tmp_path, unlabeled(copies(noise(640, 360), FRAMES), (640, 360)))
     report = readback.read(other, LABEL, _seen(fragmented.read_bytes()))
     assert not report.visible
     assert report.visible_seconds == 0

@@ -1,4 +1,4 @@
-"""Reading back: a file counts as labelled only when the label is seen in its frames and found in its boxes."""
+"""Reading back: a file counts as labeled only when the label is seen in its frames and found in its boxes."""
 
 import dataclasses
 import shutil
@@ -13,7 +13,7 @@ from services.generation.film.label import Label, plate
 from services.generation.film.planes import Planes
 from services.generation.labels import aigc, mark, readback
 from services.generation.labels.readback import Expected, LabelMissing
-from tests.support.films import LABEL, PROVIDER, copies, decoded, film, flat, noise, unlabelled
+from tests.support.films import LABEL, PROVIDER, copies, decoded, film, flat, noise, unlabeled
 
 pytestmark = pytest.mark.group("label readback")
 
@@ -43,7 +43,7 @@ def _refused(path, expected) -> str:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("ground", ["noise", "white", "black"])
-def test_a_labelled_film_passes_in_every_size_on_every_ground(tmp_path, size, ground):
+def test_a_labeled_film_passes_in_every_size_on_every_ground(tmp_path, size, ground):
     planes = {"noise": noise, "white": _white, "black": _black}[ground](*size)
     path, label = _publish(tmp_path, film(copies(planes, 62), 62))
     report = readback.read(path, LABEL)
@@ -75,12 +75,12 @@ def test_a_clip_shorter_than_the_label_passes_when_it_bears_it_to_the_end(tmp_pa
 
 
 def test_a_film_without_the_label_is_refused(tmp_path):
-    path, label = _publish(tmp_path, unlabelled(copies(noise(640, 360), 72), (640, 360)))
+    path, label = _publish(tmp_path, unlabeled(copies(noise(640, 360), 72), (640, 360)))
     assert _refused(path, _expected(label)) == "visible"
 
 
 def _burned(change, size=(640, 360), count=72):
-    """A film whose frames were labelled and then changed, frame by frame."""
+    """A film whose frames were labeled and then changed, frame by frame."""
     drawn = plate(LABEL, *size)
 
     def frames():
@@ -88,7 +88,7 @@ def _burned(change, size=(640, 360), count=72):
             drawn.burn(planes)
             yield change(number, planes, drawn)
 
-    return unlabelled(frames(), size)
+    return unlabeled(frames(), size)
 
 
 def _region(planes: Planes, drawn):

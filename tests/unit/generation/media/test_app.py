@@ -84,7 +84,7 @@ async def test_a_strangers_request_id_is_not_taken(gate):
         assert answer.headers["x-request-id"].startswith("req_")
 
 
-async def test_another_organisations_content_does_not_exist(gate, edge):
+async def test_another_organizations_content_does_not_exist(gate, edge):
     file = (await edge.post("/v1/files", content=picture())).json()
     theirs = gate.customer(organization=ids.new("org"), project=ids.new("prj"), account=ids.new("acc"))
     answer = await edge.get(f"/v1/files/{file['id']}/content", headers=theirs)

@@ -30,18 +30,18 @@ LIMITS = {"memory_bytes": 2**30, "cpu_seconds": 5, "side_pixels": 300, "pixels":
 SCENE = scene(640, 480)
 PROFILE = b"not a profile" * 100
 SIDEWAYS = exif(entry(ORIENTATION, SHORT, 1, 6))
-GREY16 = Image.fromarray(np.asarray(SCENE.convert("L"), np.uint16) * 257)
+GRAY16 = Image.fromarray(np.asarray(SCENE.convert("L"), np.uint16) * 257)
 KINDS = {
     "PNG": encoded(SCENE),
-    "PNG of 16 bits": encoded(GREY16),
-    "PNG of 16 bits and three colours": in_png(
+    "PNG of 16 bits": encoded(GRAY16),
+    "PNG of 16 bits and three colors": in_png(
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", struct.pack(">IIBBBBB", 640, 480, 16, 2, 0, 0, 0))
         + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in np.asarray(SCENE, ">u2") * 257)))
         + chunk(b"IEND", b"")
     ),
     "PNG with a palette": encoded(SCENE.convert("P")),
-    "PNG with a clear colour": encoded(SCENE.convert("P"), transparency=3),
+    "PNG with a clear color": encoded(SCENE.convert("P"), transparency=3),
     "PNG with opacity": encoded(SCENE.convert("RGBA")),
     "PNG in black and white": encoded(SCENE.convert("1")),
     "PNG with a profile": encoded(SCENE, icc_profile=PROFILE),
@@ -50,7 +50,7 @@ KINDS = {
     "JPEG with a profile": encoded(SCENE, "JPEG", icc_profile=PROFILE),
     "progressive JPEG": encoded(SCENE, "JPEG", progressive=True),
     "CMYK JPEG": encoded(SCENE.convert("CMYK"), "JPEG"),
-    "grey JPEG": encoded(SCENE.convert("L"), "JPEG"),
+    "gray JPEG": encoded(SCENE.convert("L"), "JPEG"),
     "JPEG without its end": encoded(SCENE, "JPEG")[:-2],
     "JPEG with further pictures": encoded(SCENE, "MPO", save_all=True, append_images=[SCENE.rotate(90)]),
     "JPEG with as many scans as are allowed": many_scans(SCENE, 54),
@@ -95,7 +95,7 @@ def test_every_kind_of_picture_is_decoded_within_its_confinement(decoded, name):
     assert answer == {"content_type": f"image/{kind}", **sizes}
     pixels = np.frombuffer(copy.read_bytes(), np.uint8).reshape(height, width, 3)
     wanted = np.asarray(SCENE if name not in TURNED else SCENE.transpose(Image.Transpose.ROTATE_270), float)
-    if not any(word in name for word in ("grey", "bits", "palette", "clear", "black")):
+    if not any(word in name for word in ("gray", "bits", "palette", "clear", "black")):
         assert np.abs(pixels - wanted).mean() < 6
 
 

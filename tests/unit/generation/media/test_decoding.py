@@ -173,7 +173,7 @@ async def test_a_client_that_goes_while_its_record_is_made_leaves_none(house):
 async def test_a_picture_that_needs_too_much_memory_is_refused(house):
     async with uploads.gate(house, decode_memory_bytes=200 * 1024 * 1024) as gate, gate.client() as edge:
         edge.headers.update(gate.customer())
-        answer = await post(edge, picture("PNG", 7000, 7000, "RGBA", colour=0))
+        answer = await post(edge, picture("PNG", 7000, 7000, "RGBA", color=0))
         assert (answer.status_code, reason(answer)) == (400, "IMAGE_TOO_LARGE")
         assert await gate.left() == (0, [])
 
@@ -222,7 +222,7 @@ async def test_what_a_decoder_says_is_held_against_what_we_know(house, monkeypat
 
 
 async def test_no_file_of_a_decoder_is_what_models_are_given(house, monkeypatch, tmp_path):
-    """Code that took the decoder over gives back a file made to take over the next one: its bytes are but colours."""
+    """Code that took the decoder over gives back a file made to take over the next one: its bytes are but colors."""
     hostile = picture("JPEG", 320, 240).ljust(PIXELS, b"\xa5")
     (tmp_path / "hostile").write_bytes(hostile)
     load = TAKEN_OVER.replace("confine(", f"data = open({str(tmp_path / 'hostile')!r}, 'rb').read(); confine(")

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from services.generation.media.reference import POLICY, Reference
+from services.generation.media.reference import CONTENT_POLICY, Reference
 
 PATHS = {
     "/docs": "text/html; charset=utf-8",
@@ -24,7 +24,7 @@ async def test_anybody_reads_it(gate, path, kind):
         answer = await edge.get(path, headers=PLAIN)
         assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
         assert answer.headers["etag"] == f'"{hashlib.sha256(answer.content).hexdigest()}"'
-        assert answer.headers["content-security-policy"] == POLICY
+        assert answer.headers["content-security-policy"] == CONTENT_POLICY
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] == "public, no-cache"
         assert answer.headers["x-request-id"]

@@ -91,7 +91,7 @@ async def test_a_rotated_photograph_is_measured_and_copied_upright(gate, edge):
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "1", "I;16"])
 async def test_every_kind_of_pixel_becomes_a_plain_frame(edge, mode):
-    assert (await post(edge, picture("PNG", mode=mode, colour=1))).json()["state"] == "READY"
+    assert (await post(edge, picture("PNG", mode=mode, color=1))).json()["state"] == "READY"
 
 
 async def test_a_large_photograph_is_copied_at_a_useful_size(gate, edge):
@@ -247,7 +247,7 @@ async def test_what_the_client_calls_the_file_has_no_effect(gate, edge, name):
 
 
 async def test_the_record_is_opened_before_the_body_is_read(gate):
-    """A caller without the scope is refused though his body never comes."""
+    """A caller without the scope is refused though their body never comes."""
     slow = await gate.begin(gate.customer(scopes=("video.read",)), b"\x89PNG")
     status, body = await slow.answer()
     assert (status, body["code"], body["details"][0]["reason"]) == (403, 7, "SCOPE_MISSING")
@@ -328,7 +328,7 @@ async def test_an_uploaded_picture_makes_a_video(gate, edge):
     assert (video.parameters.image, video.parameters.aspect_ratio) == (file["id"], "9:16")
 
 
-async def test_slow_uploads_of_one_organisation_keep_nobody_else_waiting(house):
+async def test_slow_uploads_of_one_organization_keep_nobody_else_waiting(house):
     """There is room for all that it sends, but not for all of it at once: else nobody else's would be received."""
     async with uploads.gate(house, uploads=3, uploads_per_organization=2) as gate, gate.client() as edge:
         slow = [await gate.begin(gate.customer(), picture()[:50]) for _ in range(3)]
@@ -342,7 +342,7 @@ async def test_slow_uploads_of_one_organisation_keep_nobody_else_waiting(house):
         assert (await post(edge, picture(), **gate.customer())).status_code == 200
 
 
-async def test_one_organisation_cannot_hold_all_connections(house):
+async def test_one_organization_cannot_hold_all_connections(house):
     async with uploads.gate(house, transfers_per_organization=2) as gate, gate.client() as edge:
         slow = [await gate.begin(gate.customer(), picture()[:50]) for _ in range(2)]
         while len(await gate.house.rows(FileRow)) < 2:

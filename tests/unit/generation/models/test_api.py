@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from filmgate.generation.v1 import models_pb2, videos_pb2
-from services.generation.models import catalogue, store
+from services.generation.models import catalog, store
 from services.generation.models.tables import ReportRow
 from tests.support import rpc
 
@@ -87,7 +87,7 @@ async def test_without_billing_the_price_is_left_out_and_the_list_is_answered(ho
 
 
 @pytest.mark.promise("SILICON-U4.3c")
-async def test_each_model_bears_its_licence_and_a_call_beyond_its_limits_is_refused(house):
+async def test_each_model_bears_its_license_and_a_call_beyond_its_limits_is_refused(house):
     [model] = (await listed(house)).models
     beyond = {"duration_seconds": max(model.limits.duration_seconds) + 1, "resolution": "2160p", "aspect_ratio": "3:1"}
     for field, value in beyond.items():
@@ -102,7 +102,7 @@ async def test_each_model_bears_its_licence_and_a_call_beyond_its_limits_is_refu
         async with rpc.refused(grpc.StatusCode.INVALID_ARGUMENT, reason):
             await house.create(image=await house.picture(*size))
     async with house.database.transaction() as session:
-        for name in catalogue.models():
+        for name in catalog.models():
             await store.report(session, name, "worker-1", 1, house.clock.now())
     camera = videos_pb2.CameraControl(zoom=1)
     for reason, fields in (
@@ -118,4 +118,4 @@ async def test_each_model_bears_its_licence_and_a_call_beyond_its_limits_is_refu
     offered = (await listed(house)).models
     shown = [await house.models.GetModel(models_pb2.GetModelRequest(id=row.id), metadata=house.mine) for row in offered]
     for found in (offered, shown):
-        assert {row.id: row.license for row in found} == dict.fromkeys(catalogue.models(), "Apache-2.0")
+        assert {row.id: row.license for row in found} == dict.fromkeys(catalog.models(), "Apache-2.0")

@@ -1,11 +1,11 @@
-"""When a model counts as running, and what the catalogue must say."""
+"""When a model counts as running, and what the catalog must say."""
 
 import dataclasses
 import datetime
 
 import pytest
 
-from services.generation.models import catalogue
+from services.generation.models import catalog
 from services.generation.models.domain import Capacity, capacity
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
@@ -34,20 +34,20 @@ def test_capacity_follows_the_reports(last_ready, reports, expected):
 
 
 def test_the_preview_model_says_that_it_is_none_that_generates():
-    animatic = catalogue.models()["animatic"]
+    animatic = catalog.models()["animatic"]
     assert animatic.kind == "PREVIEW"
     assert "not a generative model" in animatic.description
     assert animatic.license == "Apache-2.0"
 
 
 def test_a_model_costs_by_second_and_resolution():
-    animatic = catalogue.models()["animatic"]
+    animatic = catalog.models()["animatic"]
     assert animatic.cost("720p", 5) == pytest.approx(5.0)
     assert animatic.cost("1080p", 2) > animatic.cost("720p", 2) > animatic.cost("480p", 2)
 
 
 @pytest.mark.parametrize("wrong", [{"surprise": 1}, {"kind": "MAGIC"}, {"seconds": {"480p": 1.0}}])
-def test_a_catalogue_that_does_not_hold_together_is_told(wrong):
-    entry = {key: value for key, value in dataclasses.asdict(catalogue.models()["animatic"]).items() if key != "id"}
-    with pytest.raises(ValueError, match="catalogue"):
-        catalogue._model("animatic", entry | wrong)
+def test_a_catalog_that_does_not_hold_together_is_told(wrong):
+    entry = {key: value for key, value in dataclasses.asdict(catalog.models()["animatic"]).items() if key != "id"}
+    with pytest.raises(ValueError, match="catalog"):
+        catalog._model("animatic", entry | wrong)

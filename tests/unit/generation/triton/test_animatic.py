@@ -25,7 +25,7 @@ from tests.unit.generation.triton.jobs import FULL, LONG, SMALL, made
 PICTURE = encoded(scene(400, 300))
 
 
-async def test_a_prompt_becomes_a_labelled_video_that_can_be_published(connection, tmp_path):
+async def test_a_prompt_becomes_a_labeled_video_that_can_be_published(connection, tmp_path):
     data, _ = await made(connection, FULL)
     (tmp_path / "in.mp4").write_bytes(data)
     label = aigc.generated(PROVIDER)

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from services.generation.models.catalogue import models
+from services.generation.models.catalog import models
 from services.generation.triton import contract
 from services.generation.triton.contract import ModelUnfit
 from services.generation.triton.wan import weights
@@ -149,7 +149,7 @@ def test_weights_are_found_by_the_models_name(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.title)
-def test_the_catalogue_offers_what_the_weights_can_do(family):
+def test_the_catalog_offers_what_the_weights_can_do(family):
     model = models()[family.offered_as]
     assert (model.text_to_video, model.image_to_video) == (family.text, family.image)
     assert model.frame_rate == family.frame_rate

@@ -13,8 +13,8 @@ from services.generation.videos.tables import VideoRow
 from services.runtime import jobs
 from services.runtime.caller import Caller
 from services.runtime.errors import Failure
+from services.runtime.idempotency import StoredRequest
 from services.runtime.jobs import JobRow
-from services.runtime.requests import StoredRequest
 from tests.support import bank, rpc
 from tests.support.generation import ORDER, PRICE, refusal
 
@@ -27,7 +27,7 @@ def order(**fields):
 
 
 async def until(house, arrow):
-    """Walk the protocol up to an arrow and stop there, as a killed process does; answers the order."""
+    """Walk the protocol up to an arrow and stop there, as a killed process does; returns the order."""
     begun = await house.orders.begin(order(), WHO)
     for name in ARROWS[: ARROWS.index(arrow) + 1]:
         if name == "moderated":

@@ -14,7 +14,7 @@ from services.generation import errors
 from services.generation.files.tables import FileRow
 from services.generation.videos.tables import VideoRow
 from services.runtime.errors import of
-from services.runtime.requests import StoredRequest
+from services.runtime.idempotency import StoredRequest
 from tests.support import generation, rpc
 from tests.support.generation import ORDER, PRICE, refusal, stranger
 

@@ -8,7 +8,7 @@ from google.protobuf import json_format
 
 from filmgate.generation.v1 import videos_pb2
 from services.billing.wallets.domain import share
-from services.generation.models.catalogue import models
+from services.generation.models.catalog import models
 from services.generation.videos import domain
 from services.generation.videos.domain import Image
 from services.runtime.errors import Failure

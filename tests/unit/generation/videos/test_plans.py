@@ -59,8 +59,8 @@ async def test_no_step_of_a_life_reads_all_that_is_open(database, clock):
         assert await store.start(session, video, clock.now(), 1)
         assert await store.progress(session, video, 5, "GENERATING", 1)
         assert await store.is_running(session, video, 1)
-        assert await jobs.beat(session, [job], clock, 30) == {job.id}
-        await jobs.own(session, job)
+        assert await jobs.renew_leases(session, [job], clock, 30) == {job.id}
+        await jobs.assert_lease(session, job)
         assert await store.end(session, video, "FAILED", "INFRASTRUCTURE_ERROR", now=clock.now(), attempt=1)
         await jobs.finish(session, job)
         assert await scans(session) == before

@@ -1,4 +1,4 @@
-"""A long line is read once a second, a short one twenty times; who came since is put in his place."""
+"""A long line is read once a second, a short one twenty times; whoever came since is put in their place."""
 
 import datetime
 

@@ -1,4 +1,4 @@
-"""Polls of many callers: one read serves all who wait, and none sees what was read before he asked."""
+"""Polls of many callers: one read serves all who wait, and none sees what was read before they asked."""
 
 import asyncio
 import contextlib

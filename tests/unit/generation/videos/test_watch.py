@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from filmgate.generation.v1 import videos_pb2
 from services.generation import errors
 from services.generation.videos import store
-from services.generation.videos.watch import MOST_PER_OWNER
+from services.generation.videos.watch import MAX_PER_OWNER
 from tests.support.generation import PRICE
 from tests.support.waiting import until
 
@@ -18,7 +18,7 @@ State = videos_pb2.Video.State
 
 @pytest.fixture
 async def watch(house):
-    """Open a watch; answers an object whose `next` reads the feed until an event comes."""
+    """Open a watch; returns an object whose `next` reads the feed until an event comes."""
     opened = []
 
     def begin(video_id, after=0):
@@ -158,7 +158,7 @@ async def test_a_deleted_video_ends_its_watches(house, watch):
 async def test_one_watch_too_many_sends_the_owners_oldest_away(house, watch):
     video = await house.create()
     watched = []
-    for _ in range(MOST_PER_OWNER + 1):
+    for _ in range(MAX_PER_OWNER + 1):
         watched.append(watch(video.id))
         await watched[-1].next()
     assert (await watched[0].next()).reconnect

@@ -1,4 +1,4 @@
-"""The studio of this room's tests."""
+"""The studio of this folder's tests."""
 
 import contextlib
 

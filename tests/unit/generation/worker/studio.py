@@ -44,7 +44,7 @@ class Studio:
     rules: profile.Profile
 
     def maker(self, kind: type[Maker] = Maker, run_seconds: float = 60.0) -> Maker:
-        """Answer the handler of the job."""
+        """Return the handler of the job."""
         return kind(
             self.database,
             self.server,
@@ -59,16 +59,16 @@ class Studio:
     def runner(
         self, kind: type[Maker] = Maker, name: str = "worker", model: str = "animatic", **options: Any
     ) -> Runner:
-        """Answer a worker with one slot for one model."""
+        """Return a worker with one slot for one model."""
         maker = self.maker(kind)
-        handlers, buried = {videos.generating(model): maker.generate}, {videos.generating(model): maker.give_up}
+        handlers, on_dead = {videos.generating(model): maker.generate}, {videos.generating(model): maker.give_up}
         return Runner(
-            self.database, handlers, clock=self.clock, name=name, beat_seconds=3600, buried=buried,
+            self.database, handlers, clock=self.clock, name=name, lease_renewal_seconds=3600, on_dead=on_dead,
             **{"concurrency": 1, **options},
         )  # fmt: skip
 
     async def order(self, max_attempts: int = 3, **fields: Any) -> str:
-        """Queue a video as the API does; answers its id."""
+        """Queue a video as the API does; returns its id."""
         now = self.clock.now()
         values = {
             "id": ids.new("vid"), "organization": rpc.ORGANIZATION, "project": rpc.PROJECT, "account": rpc.ACCOUNT,
@@ -103,20 +103,20 @@ class Studio:
             assert await videos.cancel(session, video_id, self.clock.now(), errors.VIDEO_CANCELLED())
 
     async def video(self, video_id: str) -> VideoRow:
-        """Answer a video."""
+        """Return a video."""
         async with self.database.transaction() as session:
             found = await videos.get(session, video_id)
         assert found is not None
         return found
 
     async def job(self, kind: str, video_id: str) -> JobRow | None:
-        """Answer a video's job of a kind."""
+        """Return a video's job of a kind."""
         async with self.database.transaction() as session:
             query = sa.select(JobRow).where(JobRow.key == videos.key(kind, video_id))
             return (await session.scalars(query)).first()
 
     async def outputs(self, video_id: str) -> list[FileRow]:
-        """Answer the files of a video."""
+        """Return the files of a video."""
         async with self.database.transaction() as session:
             return list(await session.scalars(sa.select(FileRow).where(FileRow.video == video_id)))
 
@@ -143,7 +143,7 @@ class Studio:
         await until(generating)
 
     async def until_ended(self, video_id: str) -> VideoRow:
-        """Wait until a video has ended; answers it."""
+        """Wait until a video has ended; returns it."""
 
         async def ended() -> bool:
             return (await self.video(video_id)).end_time is not None

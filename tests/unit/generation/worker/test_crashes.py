@@ -1,4 +1,4 @@
-"""Videos that kill: only they are blamed, their second crash is final, and their neighbours are made all the same."""
+"""Videos that kill: only they are blamed, their second crash is final, and their neighbors are made all the same."""
 
 import asyncio
 import contextlib
@@ -69,17 +69,17 @@ async def tries(studio: Studio, video_id: str) -> int:
 
 
 @pytest.mark.parametrize("words", [poison.MODEL, poison.SERVER])
-async def test_a_poison_dies_of_its_second_crash_and_its_neighbours_live(weak_studio, server, instances, words):
+async def test_a_poison_dies_of_its_second_crash_and_its_neighbors_live(weak_studio, server, instances, words):
     studio = weak_studio
-    neighbours = [await studio.order(**MEDIUM)]
+    neighbors = [await studio.order(**MEDIUM)]
     poisoned = await studio.order(prompt=words)
-    neighbours += [await studio.order(), await studio.order()]
+    neighbors += [await studio.order(), await studio.order()]
     async with working(studio, server, instances):
         assert await ends(studio, poisoned) == [OUTCOMES["poisoned"]]
-        assert await ends(studio, *neighbours) == [OUTCOMES["made"]] * 3
+        assert await ends(studio, *neighbors) == [OUTCOMES["made"]] * 3
     excused = instances == 2 and words == poison.SERVER
     assert await tries(studio, poisoned) == (1 if excused else 2)
-    assert [await tries(studio, video) for video in neighbours] == [1, 1, 1]
+    assert [await tries(studio, video) for video in neighbors] == [1, 1, 1]
 
 
 async def test_a_server_that_is_killed_blames_nobody_of_several(weak_studio, server, instances):

@@ -29,13 +29,13 @@ def _comes(data: bytes, wanted, target) -> Inspection:
     return inspection
 
 
-class Unlabelled(Maker):
+class Unlabeled(Maker):
     """Has a model that breaks its promise: it burns no label."""
 
     async def _run(self, video, wanted, target, meter):
         size = wanted.width, wanted.height
         frames = films.copies(films.noise(*size), wanted.frames)
-        return _comes(films.unlabelled(frames, size, wanted.frame_rate), wanted, target)
+        return _comes(films.unlabeled(frames, size, wanted.frame_rate), wanted, target)
 
 
 class Otherwise(Maker):
@@ -80,7 +80,7 @@ async def job(studio: Studio, video_id: str) -> JobRow:
     return found
 
 
-@pytest.mark.parametrize("kind", [Unlabelled, Otherwise, Torn, Short])
+@pytest.mark.parametrize("kind", [Unlabeled, Otherwise, Torn, Short])
 async def test_a_film_without_its_labels_is_not_published_and_not_charged(studio, kind):
     video_id = await studio.order()
     await studio.runner(kind).run_due()
@@ -147,7 +147,7 @@ def kill_model(triton: Server) -> None:
 
 
 async def killed_in_the_middle(studio: Studio, triton: Server, max_attempts: int) -> str:
-    """Have the model die on the first attempt at a video; answers the video."""
+    """Have the model die on the first attempt at a video; returns the video."""
     video_id = await studio.order(max_attempts=max_attempts, **LONG)
     working = asyncio.create_task(studio.runner().run_due())
     await studio.until_generating(video_id)
@@ -255,7 +255,7 @@ async def test_who_cancels_does_not_wait_for_the_store(studio, tmp_path):
     working = asyncio.create_task(worker.run())
     await until(lambda: _stage(studio, video_id, "PUBLISHING"))
     await studio.cancel(video_id)
-    await worker.beat()
+    await worker.renew_leases()
     await until(lambda: _is_free(worker))
     await worker.drain(0)
     await asyncio.gather(working, return_exceptions=True)

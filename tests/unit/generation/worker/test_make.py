@@ -14,7 +14,7 @@ from services.generation.film.label import Label
 from services.generation.film.planes import Plane, Planes, from_rgb
 from services.generation.labels import aigc, readback
 from services.generation.labels.inspection import Inspection
-from services.generation.models import catalogue
+from services.generation.models import catalog
 from services.generation.triton.contract import ENCODING, GENERATING, Event, Job
 from services.generation.videos import domain
 from services.generation.videos import store as videos
@@ -29,7 +29,7 @@ from tests.unit.generation.worker.studio import SMALL, sha256
 
 
 @pytest.mark.promise("KLING-A3.10", "SILICON-U4.3b")
-async def test_a_queued_video_is_made_labelled_and_published(studio, tmp_path):
+async def test_a_queued_video_is_made_labeled_and_published(studio, tmp_path):
     video_id = await studio.order()
     assert await studio.runner().run_due() == 1
     video = await studio.video(video_id)
@@ -57,7 +57,7 @@ async def test_a_queued_video_is_made_labelled_and_published(studio, tmp_path):
 
 @pytest.mark.promise("KLING-A3.10", "SILICON-U4.3b")
 def test_a_film_of_any_length_and_size_bears_the_words_for_two_seconds_or_throughout(profile):
-    for model in catalogue.models().values():
+    for model in catalog.models().values():
         options = model.duration_seconds, model.resolutions, model.aspect_ratios, ("", "fil_1")
         for seconds, resolution, ratio, image in itertools.product(*options):
             width, height = model.size(resolution, ratio) or domain.measures(resolution, ratio)
@@ -70,7 +70,7 @@ def test_a_film_of_any_length_and_size_bears_the_words_for_two_seconds_or_throug
 
 
 @pytest.mark.promise("CARRY-1.3", "AICC-1.3b", "NEXA-1.1.3b")
-async def test_each_film_shows_its_own_picture_in_its_colours_to_the_end(studio):
+async def test_each_film_shows_its_own_picture_in_its_colors_to_the_end(studio):
     pictures = {await studio.order(image=await studio.picture(seed)): seed for seed in (1, 2)}
     await studio.runner().run_due()
     for video, seed in pictures.items():
@@ -115,7 +115,7 @@ async def test_while_the_clock_stands_each_stage_is_written_once(studio):
     video_id = await studio.order()
     queued = (await studio.video(video_id)).sequence
     await studio.runner().run_due()
-    # RUNNING; GENERATING, ENCODING, LABELLING, PUBLISHING; SUCCEEDED
+    # RUNNING; GENERATING, ENCODING, LABELING, PUBLISHING; SUCCEEDED
     assert (await studio.video(video_id)).sequence == queued + 6
 
 
@@ -189,7 +189,7 @@ async def test_every_parameter_of_the_order_reaches_the_model(studio, prompt):
     assert (told["video"], told["label"]["text"]) == (video.id, "AI生成")
 
 
-async def test_a_cancelled_labelling_ends_before_its_folder_is_removed(tmp_path, studio_rules):
+async def test_a_cancelled_labeling_ends_before_its_folder_is_removed(tmp_path, studio_rules):
     wanted = Job("vid_1", "", 1.0, 320, 180, 12, 7, film.visible_label(studio_rules.labels, "zh", 1))
     raw = films.film(films.copies(films.noise(320, 180), 12), 12, 12, wanted.label)
     (tmp_path / "raw.mp4").write_bytes(raw)

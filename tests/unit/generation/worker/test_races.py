@@ -32,7 +32,7 @@ async def working(studio: Studio, **options):
 
 @contextlib.asynccontextmanager
 async def before_publishing(studio: Studio):
-    """A video whose film is made and labelled, while the worker waits to write the file's row until the block ends."""
+    """A video whose film is made and labeled, while the worker waits to write the file's row until the block ends."""
     async with studio.database.transaction() as session:
         await session.execute(OUTPUTS)
         video_id = await studio.order()
@@ -65,7 +65,7 @@ async def state(studio: Studio, video_id: str):
     )
 
 
-@pytest.mark.parametrize("heard", ["progress", "beat"])
+@pytest.mark.parametrize("heard", ["progress", "renewal"])
 async def test_a_cancel_stops_the_model_and_the_slot_is_free_at_once(studio, heard):
     async with working(studio) as worker:
         cancelled = await studio.order(**LONG)
@@ -76,7 +76,7 @@ async def test_a_cancel_stops_the_model_and_the_slot_is_free_at_once(studio, hea
         if heard == "progress":
             studio.clock.advance(1)
         else:
-            await worker.beat()
+            await worker.renew_leases()
         assert (await studio.until_ended(next_one)).state == "SUCCEEDED"
         assert time.monotonic() - began < in_proportion(5), "the long one would have taken many more"
         assert await state(studio, cancelled) == ("CANCELLED", "DONE", [], "QUEUED")
@@ -207,7 +207,7 @@ async def test_the_loss_of_the_lease_stops_the_model(studio):
         video_id = await studio.order(**LONG)
         await studio.until_generating(video_id)
         await take_over(studio, video_id, started=False)
-        await worker.beat()
+        await worker.renew_leases()
         began = time.monotonic()
         next_one = await studio.order()
         assert (await studio.until_ended(next_one)).state == "SUCCEEDED"

@@ -73,11 +73,11 @@ def test_a_run_that_fails_ends(usage: Usage, clock: Steady) -> None:
 def test_each_stage_is_measured_once_the_last_one_too() -> None:
     def counted() -> list[float]:
         name = "filmgate_video_stage_seconds_count"
-        return [figure(name, {"model": "toy", "stage": stage}) for stage in ("GENERATING", "LABELLING")]
+        return [figure(name, {"model": "toy", "stage": stage}) for stage in ("GENERATING", "LABELING")]
 
     before = counted()
     with Stages("toy") as stages:
-        for stage in ("GENERATING", "GENERATING", "LABELLING"):
+        for stage in ("GENERATING", "GENERATING", "LABELING"):
             stages.enter(stage)
         assert counted() == [before[0] + 1, before[1]]
     assert counted() == [before[0] + 1, before[1] + 1]

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from filmgate.privacy.v1 import policies_pb2, policies_pb2_grpc
-from services.privacy.__main__ import rooms
+from services.privacy.__main__ import registrations
 from services.privacy.clients import Standings
 from services.privacy.config import PrivacySettings
 from services.privacy.policies import first
@@ -143,6 +143,9 @@ async def test_the_answer_comes_after_auth_knows(database, handlers, auth):
     clock = SystemClock()
     settings = rpc.settings("privacy", PrivacySettings, acceptance_wait_seconds=10)
     await first.publish_all(database, settings.policy_texts, clock)
-    async with rpc.serve("privacy", rooms(settings, database, clock)) as served, running(Runner(database, handlers)):
+    async with (
+        rpc.serve("privacy", registrations(settings, database, clock)) as served,
+        running(Runner(database, handlers)),
+    ):
         receipt = await accept(served.stub(policies_pb2_grpc.PoliciesStub), None)
         assert [told.receipt for told in auth.accepted] == [receipt.id]

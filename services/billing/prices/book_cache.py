@@ -33,8 +33,8 @@ def _content(path: Path) -> dict[str, Any]:
     return content
 
 
-class Shelf:
-    """Answers the published books from memory; what another process has published is seen within a minute.
+class PriceBookCache:
+    """The published books from memory; what another process has published is seen within a minute.
 
     It reads through the caller's transaction: a second connection while one is held could starve the pool.
     """
@@ -49,20 +49,20 @@ class Shelf:
         await store.publish(session, contents(folder), self._clock.now())
 
     async def books(self, session: Session) -> Sequence[PriceBook]:
-        """Answer all books by version, at most a minute old."""
+        """Return all books by version, at most a minute old."""
         if self.at_hand() is None:
             self._books = await store.books(session)
             self._read = self._steady()
         return self._books
 
     def at_hand(self) -> Sequence[PriceBook] | None:
-        """Answer the books in memory, None when they are not there or a minute old."""
+        """Return the books in memory, None when they are not there or a minute old."""
         if self._read is None or self._steady() - self._read >= _FRESH_SECONDS:
             return None
         return self._books
 
     async def book(self, session: Session, version: int) -> PriceBook:
-        """Answer a published version, reading anew for one that is not known. Raises LookupError when there is none."""
+        """Return a published version, reading anew for one that is not known. Raises LookupError when there is none."""
         for _ in range(2):
             for book in await self.books(session):
                 if book.version == version:

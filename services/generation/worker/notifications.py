@@ -7,15 +7,15 @@ from typing import Any
 from services.runtime import errors, jobs, telemetry
 from services.runtime.database import Database
 
-RING_SECONDS = 0.02
+NOTIFY_SECONDS = 0.02
 PAUSE_SECONDS = 1.0
 log = telemetry.logger(__name__)
 
 
-class Bell:
+class JobNotifier:
     """Wakes the runners of other processes when a job was enqueued in this one.
 
-    It rings after the commit, in a transaction of its own and at most fifty times a second: a NOTIFY inside a
+    It notifies after the commit, in a transaction of its own and at most fifty times a second: a NOTIFY inside a
     transaction takes a lock that all commits of the server queue for. Both ends are parts of a process.
     """
 
@@ -23,14 +23,14 @@ class Bell:
         self._database, self._waker, self._draining = database, jobs.Waker(), False
 
     async def run(self) -> None:
-        """Ring until drained. A bell that cannot be rung is not missed: runners look by themselves."""
+        """Notify until drained. A notification that is not sent is not missed: runners look by themselves."""
         while not self._draining:
             await self._waker.event.wait()
             self._waker.event.clear()
             with contextlib.suppress(errors.Failure):
-                async with self._database.reading() as session:
-                    await jobs.ring(session)
-            await asyncio.sleep(RING_SECONDS)
+                async with self._database.autocommit() as session:
+                    await jobs.notify(session)
+            await asyncio.sleep(NOTIFY_SECONDS)
 
     async def drain(self, seconds: float) -> None:
         """Stop."""
@@ -38,8 +38,8 @@ class Bell:
         self._waker.wake()
 
 
-class Ear:
-    """Hears the bells of other processes on the same database, and wakes the runners of this one."""
+class JobListener:
+    """Listens to the notifications of other processes on the same database, and wakes the runners of this one."""
 
     def __init__(self, database: Database) -> None:
         self._database, self._draining = database, asyncio.Event()

@@ -22,7 +22,7 @@ M = TypeVar("M", bound=Message)
 
 
 class StoredRequest(Base):
-    """One request id as seen within a scope (a project, an organisation) and a method."""
+    """One request id as seen within a scope (a project, an organization) and a method."""
 
     __tablename__ = "requests"
     scope: Mapped[str] = column(Element.ORGANIZATION_ID, sa.Text, primary_key=True)
@@ -99,7 +99,7 @@ async def finish(  # noqa: PLR0917  what identifies a request, in its order
 ) -> None:
     """Store the answer, in the transaction of the effect. An empty id stores nothing.
 
-    Who comes in a later transaction than `begin` names as `claimed` the moment that he gave it: after a day the claim
+    When called in a later transaction than `begin`, pass the time of the claim as `claimed`: after a day the claim
     may be another's.
     """
     if request_id:
@@ -108,7 +108,7 @@ async def finish(  # noqa: PLR0917  what identifies a request, in its order
 
 
 async def answered(session: Session, scope: str, method: str, request_id: str, response: type[M]) -> M | None:
-    """Answer what is stored for a request id, to be written anew by `finish`; None when nothing is."""
+    """Return what is stored for a request id, to be written anew by `finish`; None when nothing is."""
     found = (await session.execute(_FOUND, _named(scope, method, request_id))).first()
     return None if found is None or found.answer is None else response.FromString(found.answer)
 
@@ -123,12 +123,12 @@ async def forget(
 
 
 async def sweep(session: AsyncSession, now: datetime.datetime) -> int:
-    """Delete what is older than 24 hours; answers how many."""
+    """Delete what is older than 24 hours; returns how many."""
     return (await session.execute(sa.delete(StoredRequest).where(StoredRequest.create_time <= now - KEPT))).rowcount  # type: ignore[attr-defined,no-any-return]
 
 
 async def erase(session: AsyncSession, scope: str) -> int:
-    """Delete all of a scope, for the erasure of a person; answers how many."""
+    """Delete all of a scope, for the erasure of a person; returns how many."""
     return (await session.execute(sa.delete(StoredRequest).where(StoredRequest.scope == scope))).rowcount  # type: ignore[attr-defined,no-any-return]
 
 

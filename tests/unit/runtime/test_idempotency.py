@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from services.runtime import errors, requests
+from services.runtime import errors, idempotency
 from services.runtime.database import Database
 from tests.support.clock import START, FakeClock
 from tests.support.toy import pb2
@@ -28,14 +28,14 @@ async def make(
     """What a method does: begin, effect, finish."""
     asked = pb2.MakeRequest(text=text, request_id=more.pop("body_key", key))
     async with database.transaction() as session:
-        if old := await requests.begin(session, scope, "Make", key, asked, pb2.Toy, now):
+        if old := await idempotency.begin(session, scope, "Make", key, asked, pb2.Toy, now):
             return old
         count = (await session.execute(sa.select(sa.func.count()).select_from(Thing))).scalar()
         session.add(Thing(id=f"thing {count}", create_time=now))
         await session.flush()
         await asyncio.sleep(0)
         answer = pb2.Toy(text=f"thing {count}")
-        await requests.finish(session, scope, "Make", key, answer)
+        await idempotency.finish(session, scope, "Make", key, answer)
         if more.get("fail"):
             raise RuntimeError
         return answer
@@ -104,12 +104,12 @@ async def test_the_loser_of_a_race_takes_over_when_the_winner_fails(database: Da
 async def test_without_an_answer_the_first_is_in_progress_until_forgotten(database: Database) -> None:
     asked = pb2.MakeRequest(text="a")
     async with database.transaction() as session:
-        assert await requests.begin(session, "prj_1", "Make", "k", asked, pb2.Toy, START) is None
+        assert await idempotency.begin(session, "prj_1", "Make", "k", asked, pb2.Toy, START) is None
     with pytest.raises(errors.Failure) as caught:
         await make(database)
     assert caught.value.kind is errors.REQUEST_IN_PROGRESS
     async with database.transaction() as session:
-        await requests.forget(session, "prj_1", "Make", "k")
+        await idempotency.forget(session, "prj_1", "Make", "k")
     assert (await make(database)).text == "thing 0"
 
 
@@ -118,8 +118,8 @@ async def test_an_answer_is_kept_for_24_hours_and_not_longer(database: Database,
     assert (await make(database, now=START + DAY - datetime.timedelta(seconds=1))).text == "thing 0"
     assert (await make(database, now=START + DAY, text="another body")).text == "thing 1"
     async with database.transaction() as session:
-        assert await requests.sweep(session, START + DAY) == 0
-        assert await requests.sweep(session, START + 2 * DAY) == 1
+        assert await idempotency.sweep(session, START + DAY) == 0
+        assert await idempotency.sweep(session, START + 2 * DAY) == 1
 
 
 async def test_a_scope_can_be_erased(database: Database) -> None:
@@ -127,5 +127,5 @@ async def test_a_scope_can_be_erased(database: Database) -> None:
     await make(database, key="k2")
     await make(database, scope="prj_2")
     async with database.transaction() as session:
-        assert await requests.erase(session, "prj_1") == 2
+        assert await idempotency.erase(session, "prj_1") == 2
     assert (await make(database, scope="prj_2")).text == "thing 2"

@@ -17,7 +17,7 @@ class Run:
     shared: bool = False
 
 
-class Floor:
+class ServerOccupancy:
     """The server's runs. Who wants it alone waits until the others have left, and lets nobody in before."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Floor:
             self._leave(run)
 
     def fell(self, run: Run) -> bool:
-        """Note that the server broke off while `run` was on it; answers whether it was alone there.
+        """Note that the server broke off while `run` was on it; returns whether it was alone there.
 
         Streams that broke together are seen one after the other, so the others are told.
         """

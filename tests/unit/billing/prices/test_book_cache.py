@@ -3,10 +3,10 @@
 import pytest
 import yaml
 
-from services.billing.prices import shelf
+from services.billing.prices import book_cache
 from services.runtime.config import StartFault
 
-GOOD = shelf.contents()[0]
+GOOD = book_cache.contents()[0]
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,9 @@ GOOD = shelf.contents()[0]
 def test_a_bad_book_is_named(tmp_path, text):
     (tmp_path / "0001.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(StartFault, match=r"price book 0001\.yaml cannot be used: ."):
-        shelf.contents(tmp_path)
+        book_cache.contents(tmp_path)
 
 
 def test_a_good_book_is_read(tmp_path):
     (tmp_path / "0001.yaml").write_text(yaml.safe_dump(GOOD))
-    assert shelf.contents(tmp_path) == [GOOD]
+    assert book_cache.contents(tmp_path) == [GOOD]
