@@ -49,11 +49,11 @@ def test_a_get_with_chunks_is_refused(edge, client, path):
 
 async def test_a_get_whose_body_comes_late_is_refused_alike(edge, client):
     """The transcoder makes a GET its service's POST: a body that came after the headers once was 413."""
-    for path, service in (("/v1/videos/vid_1", "generation"), ("/openapi.json", "media")):
+    for path, cluster in (("/v1/videos/vid_1", "generation"), ("/openapi.json", "pages")):
         before = len(edge.calls)
         with socket.create_connection(("127.0.0.1", edge.ports.edge_port), timeout=20) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
-            await until(lambda name=service: _called(edge, name), what="headers that have passed the edge")
+            await until(lambda name=cluster: _called(edge, name), what="headers that have passed the edge")
             connection.sendall(b"2\r\nxx\r\n")
             answer = connection.recv(65536)
         assert answer.startswith(b"HTTP/1.1 400 ")
@@ -61,11 +61,11 @@ async def test_a_get_whose_body_comes_late_is_refused_alike(edge, client):
         assert [call for call in edge.calls[before:] if call.request] == []
 
 
-def _called(edge: Edge, service: str) -> bool:
-    """Whether a service has a call that has not ended."""
+def _called(edge: Edge, cluster: str) -> bool:
+    """Whether a cluster has a call that has not ended."""
     transport = httpx.HTTPTransport(uds=str(edge.settings.admin_socket))
     with httpx.Client(transport=transport, base_url="http://admin") as admin:
-        text = admin.get("/stats", params={"filter": f"^cluster.{service}.upstream_rq_active$"}).text
+        text = admin.get("/stats", params={"filter": f"^cluster.{cluster}.upstream_rq_active$"}).text
     return int(text.rpartition(" ")[2]) > 0
 
 
