@@ -1,12 +1,14 @@
 """A pytest plugin of `make test-steady`: plays each test that waits for a process or a clock several times over.
 
-`-p tests.support.repeat --times 10 [--shard 1/4] [--repeat-notes FILE]`. The other tests are left out. The repetitions
-follow each other, so that what a module or a session has started stays.
+`-p tests.support.repeat --times 10 [--shard 1/4] [--repeat-notes FOLDER]`. The other tests are left out. The
+repetitions follow each other, so that what a module or a session has started stays. Each worker of xdist writes a note
+of its own.
 """
 
 import collections
 import inspect
 import json
+import os
 import re
 import zlib
 from pathlib import Path
@@ -40,8 +42,8 @@ def in_shard(item: pytest.Item, shard: str) -> bool:
 class Repeat:
     """Repeats the chosen tests, and counts how often each failed."""
 
-    def __init__(self, times: int, shard: str, path: Path | None) -> None:
-        self._times, self._shard, self._path = times, shard, path
+    def __init__(self, times: int, shard: str, folder: Path | None) -> None:
+        self._times, self._shard, self._folder = times, shard, folder
         self._chosen: list[str] = []
         self._failed: collections.Counter[str] = collections.Counter()
 
@@ -70,10 +72,11 @@ class Repeat:
         self._failed[report.nodeid] += report.failed
 
     def pytest_sessionfinish(self) -> None:
-        """Write the notes: what was played, and what failed how often."""
-        if self._path:
+        """Write the notes: what was played here or by other workers, and what failed here how often."""
+        if self._folder and self._chosen:  # the process that only hands out tests has chosen none
             failed = {node: count for node, count in self._failed.items() if count}
-            self._path.write_text(json.dumps({"played": self._chosen, "failed": failed}))
+            file = self._folder / f"{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}.json"
+            file.write_text(json.dumps({"played": self._chosen, "failed": failed}))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -37,16 +37,20 @@ def test_pure():
 """
 
 
-def test_what_waits_is_played_so_many_times_and_each_failure_counts(tmp_path):
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_what_waits_is_played_so_many_times_and_each_failure_counts(tmp_path, workers):
     (tmp_path / "test_all.py").write_text(TESTS)
-    notes = tmp_path / "notes.json"
+    notes = tmp_path / "notes"
+    notes.mkdir()
     command = [sys.executable, "-m", "pytest", "-q", f"--rootdir={tmp_path}", "-p", "no:cacheprovider", str(tmp_path)]
     command += ["-p", "tests.support.repeat", "--times", "3", "--repeat-notes", str(notes)]
+    command += ["-n", workers, "--dist", "loadfile"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert "1 failed, 5 passed, 1 deselected" in ran.stdout, ran.stdout + ran.stderr
-    told = json.loads(notes.read_text())
-    assert told["played"] == ["test_all.py::test_one", "test_all.py::test_now_and_then"]
-    assert told["failed"] == {"test_all.py::test_now_and_then": 1}
+    assert "1 failed, 5 passed" in ran.stdout, ran.stdout + ran.stderr
+    told = [json.loads(path.read_text()) for path in notes.iterdir()]
+    assert {tuple(note["played"]) for note in told} == {("test_all.py::test_one", "test_all.py::test_now_and_then")}
+    # Whichever worker had the file.
+    assert [note["failed"] for note in told if note["failed"]] == [{"test_all.py::test_now_and_then": 1}]
 
 
 @pytest.mark.parametrize(
