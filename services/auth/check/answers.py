@@ -1,5 +1,6 @@
 """What Envoy is told: pass with an identity, or a refusal in the shape that every error body has."""
 
+import functools
 import json
 import math
 
@@ -26,18 +27,29 @@ HTTP_STATUS = {
     code_pb2.DEADLINE_EXCEEDED: 504,
 }
 """As the transcoder converts a gRPC status; anything else is 500."""
+MAX_RESPONSES = 4096
+"""About 2 KiB each."""
 _OVERWRITE = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 
 
 def passed(token: str = "", who: Principal | None = None) -> external_auth_pb2.CheckResponse:
-    """Let a call pass; with a token the credential stays at the edge and the token goes on in its place."""
+    """Let a call pass; with a token the credential stays at the edge and the token goes on in its place.
+
+    A token is given again for 10 s, and its response with it: do not change it.
+    """
+    return _passed(token, who.account if who else "", who.id if who else "")
+
+
+@functools.lru_cache(MAX_RESPONSES)
+def _passed(token: str, account: str, credential: str) -> external_auth_pb2.CheckResponse:
     allowed = external_auth_pb2.OkHttpResponse()
     if token:
         allowed.headers.append(_header(caller.HEADER, token))
         allowed.headers_to_remove.append("authorization")
     else:
         allowed.headers_to_remove.append(caller.HEADER)
-    return external_auth_pb2.CheckResponse(status=status_pb2.Status(), ok_response=allowed, dynamic_metadata=_told(who))
+    told = _told(account, credential) if account else None
+    return external_auth_pb2.CheckResponse(status=status_pb2.Status(), ok_response=allowed, dynamic_metadata=told)
 
 
 def refused(failure: errors.Failure, request_id: str, who: Principal | None = None) -> external_auth_pb2.CheckResponse:
@@ -53,14 +65,13 @@ def refused(failure: errors.Failure, request_id: str, who: Principal | None = No
         status=http_status_pb2.HttpStatus(code=number), headers=headers, body=_body(status)
     )
     code = status_pb2.Status(code=status.code)
-    return external_auth_pb2.CheckResponse(status=code, denied_response=denied, dynamic_metadata=_told(who))
+    told = _told(who.account, who.id) if who else None
+    return external_auth_pb2.CheckResponse(status=code, denied_response=denied, dynamic_metadata=told)
 
 
-def _told(who: Principal | None) -> struct_pb2.Struct | None:
+def _told(account: str, credential: str) -> struct_pb2.Struct:
     """Whose call it is, for the edge's access log: account, and key or session, by their ids."""
-    if who is None:
-        return None
-    values = {"account": who.account, "credential": who.id}
+    values = {"account": account, "credential": credential}
     return struct_pb2.Struct(fields={key: struct_pb2.Value(string_value=value) for key, value in values.items()})
 
 
