@@ -108,8 +108,12 @@ def _certified(peer: str, authority: str) -> ssl.SSLContext:
 
 @contextlib.asynccontextmanager
 async def gate(house: House, tokens: Clock | None = None, **changes: Any) -> AsyncIterator[Gate]:
-    """Serve media in front of a house; `tokens` is the clock of caller tokens, `changes` are settings."""
+    """Serve media in front of a house; `tokens` is the clock of caller tokens, `changes` are settings.
+
+    A decoder has two minutes, not 10 s: it is a new process, and the machine may have twelve others to run.
+    """
     place = str(house.folder / "objects")
+    changes = {"decode_seconds": 120, **changes}
     settings = rpc.settings(
         "media", MediaSettings, generation_address=house.served.address, objects=place, media_port=0, **changes
     )

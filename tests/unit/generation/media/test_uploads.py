@@ -73,7 +73,8 @@ async def test_a_body_without_a_length_is_taken(edge):
         for start in range(0, len(body), 100):
             yield body[start : start + 100]
 
-    assert (await post(edge, pieces())).json()["state"] == "READY"
+    answer = await post(edge, pieces())
+    assert (answer.status_code, answer.json().get("state")) == (200, "READY"), answer.text
 
 
 async def test_a_rotated_photograph_is_measured_and_copied_upright(gate, edge):
@@ -91,7 +92,8 @@ async def test_a_rotated_photograph_is_measured_and_copied_upright(gate, edge):
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "1", "I;16"])
 async def test_every_kind_of_pixel_becomes_a_plain_frame(edge, mode):
-    assert (await post(edge, picture("PNG", mode=mode, color=1))).json()["state"] == "READY"
+    answer = await post(edge, picture("PNG", mode=mode, color=1))
+    assert (answer.status_code, answer.json().get("state")) == (200, "READY"), answer.text
 
 
 async def test_a_large_photograph_is_copied_at_a_useful_size(gate, edge):
