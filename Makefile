@@ -93,7 +93,7 @@ test-steady: packages-tests setup protos $(TOOLS_VENV)/.ok ## Repeat what waits,
 tiers: $(VENV)/.ok ## Note the last runs' seconds in tests/tiers.yaml; only with nothing beside
 	@$(PY) -m tests.support.play note
 
-test-unit: setup protos $(TOOLS_VENV)/.ok ## Run the tests of single rooms
+test-unit: setup protos $(TOOLS_VENV)/.ok ## Run the unit tests
 	$(PY) -m pytest -q -n 2 --dist loadfile tests/unit
 
 test-integration: packages-tests setup protos ## Run the tests that join two or more parts

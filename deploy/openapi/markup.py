@@ -42,7 +42,7 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Markup:
 
 
 def prose(text: str) -> Markup:
-    """Return comments: paragraphs, lists by `- `, `names`, **strong**."""
+    """Return the HTML of a comment: paragraphs, lists by `- `, `names`, **strong**."""
     blocks = []
     for block in re.split(r"\n\s*\n", text.strip()):
         items = re.split(r"(?:^|\n)- ", block)

@@ -1,4 +1,4 @@
-"""Who is calling: accesses, the caller token (EdDSA JWT), and the call that is being served."""
+"""Who is calling: who may call what, the caller token (EdDSA JWT), and the call that is being served."""
 
 import asyncio
 import contextlib

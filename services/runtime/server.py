@@ -214,7 +214,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the libra
         return not failed
 
     async def drain(self, _seconds: float) -> None:
-        """Return NOT_SERVING for good, at once. See `BackgroundTask`."""
+        """Report NOT_SERVING for good, at once. See `BackgroundTask`."""
         self._leaves = True
         self._states |= dict.fromkeys(self._states, _NOT_SERVING)
 

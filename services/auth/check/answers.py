@@ -28,7 +28,7 @@ HTTP_STATUS = {
 }
 """As the transcoder converts a gRPC status; anything else is 500."""
 MAX_RESPONSES = 4096
-"""About 2 KiB each."""
+"""Responses that are remembered; the one that was not asked for the longest goes first."""
 _OVERWRITE = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 
 

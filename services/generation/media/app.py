@@ -122,7 +122,7 @@ class Media:
                 del self._open[organization]
 
     async def _admit(self, request: web.Request, call: Call, access: Access | None) -> None:
-        """Let in only the edge; with a access, only with the token of a customer who has the scope."""
+        """Let in only the edge; with an access, only with the token of a customer who has the scope."""
         if access is None:
             caller.check_peer(caller.SERVICE(server.EDGE), call.peer, None)
             return

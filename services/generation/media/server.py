@@ -60,7 +60,7 @@ class Server:
 
 
 async def expect(request: web.Request) -> None:
-    """Return `Expect: 100-continue`, and overlook every other expectation, as RFC 9110 (10.1.1) allows.
+    """Serve `Expect: 100-continue`, and overlook every other expectation, as RFC 9110 (10.1.1) allows.
 
     aiohttp's own answer to those is a 417 in plain text.
     """
